@@ -11,6 +11,7 @@ import click
 
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say
+from nwb_ophys.errors import CorruptSourceError
 
 
 @click.command()
@@ -38,12 +39,18 @@ def inspect(
     importance that the DANDI archive gives them, and the exit code is also 1 if it would refuse
     a file: with critical findings.
     """
-    from nwb_ophys.inspection import inspect_file
+    from nwb_ophys.inspection import Finding, inspect_file
 
     reports = []
     for path in paths:
-        with shared.with_own_flag():
-            findings = inspect_file(path, archive=archive, allow_outside=allow_outside)
+        try:
+            with shared.with_own_flag():
+                findings = inspect_file(path, archive=archive, allow_outside=allow_outside)
+        except CorruptSourceError as error:
+            if len(paths) == 1:
+                raise
+            # A damaged file hides nothing about the other ones.
+            findings = [Finding(importance="ERROR", location="/", message=str(error))]
         reports.append(_Report(path=path, archive=archive, findings=findings))
         if not as_json:
             reports[-1].say()

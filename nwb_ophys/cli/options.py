@@ -340,14 +340,18 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     Raises
     ------
     OptionError
-        For a text without an equals sign.
+        For a text without an equals sign, or a key with two values, one of which would be ignored.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise OptionError(f"{option} is '{text}'; it must be KEY=VALUE.")
-        found[key.strip()] = value.strip()
+        name, given = key.strip(), value.strip()
+        if found.setdefault(name, given) != given:
+            raise OptionError(
+                f"{option} states {name} twice, as '{found[name]}' and as '{given}'; leave one out."
+            )
     return found
 
 

@@ -24,6 +24,7 @@ _NUMBER = re.compile(
     r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf|infinity)", re.IGNORECASE
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _TRUTHS = {"true": True, "false": False}
 _ABSENT = {"", "nan", "na", "n/a", "null", "none"}
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
@@ -88,29 +89,31 @@ class TextTable:
         SourceError
             If a value is not a number; names its line.
         """
-        cells = self.columns[index]
-        values = np.empty(len(cells))
-        for row, cell in enumerate(cells):
-            # A comma that is left may mark decimals as well as thousands.
-            if not _is_number(cell) or "," in cell:
-                name = f"'{self.names[index]}'" if self.names else str(index)
-                said = f"'{cell}' is not a number" if cell else "a value is absent"
-                said += " with a decimal point" * ("," in cell)
-                raise SourceError(
-                    f"'{self.path}', line {self.lines[row]}, column {name}: {said}. Correct the "
-                    "file, or name another column."
-                )
-            truth = _TRUTHS.get(cell.lower())
-            values[row] = float(cell) if truth is None else truth
-        return values
+        # Among values that commas separate, a quoted text such as "1,2" may be no number elsewhere.
+        cells = _with_points(self.columns[index], has_thousands=True)
+        row = next((row for row, cell in enumerate(cells) if not _is_number(cell)), None)
+        fault = "is not a number"
+        if row is None:
+            row = next((row for row, cell in enumerate(cells) if "," in cell), None)
+            fault = "may have a decimal comma, or one of thousands"
+        if row is not None:
+            name = f"'{self.names[index]}'" if self.names else str(index)
+            said = f"'{cells[row]}' {fault}" if cells[row] else "a value is absent"
+            raise SourceError(
+                f"'{self.path}', line {self.lines[row]}, column {name}: {said}. Correct the "
+                "file, or name another column."
+            )
+        truths = [_TRUTHS.get(cell.lower()) for cell in cells]
+        pairs = zip(cells, truths, strict=True)
+        return np.array([float(cell) if truth is None else truth for cell, truth in pairs], float)
 
 
 def read_table(path: Path, *, has_names: bool | None = None) -> TextTable:
     """Read a table from a text file.
 
     Commas, semicolons, tabs or blanks separate the values: the separator by which all lines have
-    as many values. Where it is not a comma, a comma may mark decimals. Empty lines, and lines at
-    the beginning that start with ``#`` or ``%``, are left out.
+    as many values. A comma within a value may mark decimals. Empty lines, and lines at the
+    beginning that start with ``#`` or ``%``, are left out.
 
     Parameters
     ----------
@@ -221,9 +224,13 @@ def _is_number(cell: str) -> bool:
     )
 
 
-def _with_points(column: list[str]) -> list[str]:
-    """Return a column with decimal points where all its numbers have decimal commas or none."""
-    if not any(_DECIMAL_COMMA.fullmatch(cell) for cell in column):
+def _with_points(column: list[str], *, has_thousands: bool = False) -> list[str]:
+    """Return a column with decimal points where all its numbers have decimal commas or none.
+
+    Where commas separate the values, those in quoted values may be of thousands.
+    """
+    commas = [cell for cell in column if _DECIMAL_COMMA.fullmatch(cell)]
+    if not commas or (has_thousands and all(map(_THOUSANDS.fullmatch, commas))):
         return column
     if not all(_is_number(cell) or cell.lower() in _ABSENT for cell in column):
         return column

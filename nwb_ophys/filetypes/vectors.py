@@ -262,7 +262,7 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
         raise SourceError(f"The {label} is of type {values.dtype}, not of numbers.")
     return Vector(
         label=label,
-        name=shown,
+        name=name,
         values=_one_axis(values, index, label),
         unit=members.unit(name),
     )

@@ -143,7 +143,9 @@ _DOI_STARTS = ("doi:", "http://dx.doi.org/", "https://doi.org/")
 
 def _of_texts(session: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the findings of lists of texts: names, keywords and publications."""
-    names = _listed(session.get("experimenter"))
+    stated = session.get("experimenter")
+    names = _listed(stated.split(";") if isinstance(stated, str) else stated)
+    names = [name.strip() for name in names if name.strip()]
     wrong = [name for name in names if not _NAME.fullmatch(name)]
     if wrong:
         message = f"{', '.join(map(shown, wrong))} is not of the form 'Last, First' or "

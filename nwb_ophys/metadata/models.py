@@ -292,6 +292,13 @@ def _words(value: Any) -> list[str]:
     return [word for each in re.split("[,;]", value) if (word := each.strip())]
 
 
+def _names(value: Any) -> list[str]:
+    """Return names; a text is a list of them, parted by semicolons."""
+    if not isinstance(value, str):
+        return _listed(value)
+    return [name for each in value.split(";") if (name := each.strip())]
+
+
 def _texts(doc: str, converter: Callable[[Any], list[str]] = _listed) -> Any:
     """Declare a field that holds texts; an empty list counts as not given, as NWB has none."""
     schema = {"type": ["string", "array"], "items": {"type": "string"}}
@@ -317,7 +324,9 @@ class Session:
     session_description: str = text("Description of the session.", default="no description")
     identifier: str | None = text("Unique identifier of the file; generated when not given.")
     session_id: str | None = text("Identifier of the session within the laboratory.")
-    experimenter: Any = _texts("Experimenter, as 'Last, First'; one or a list.")
+    experimenter: Any = _texts(
+        "Experimenter, as 'Last, First'; one, a list, or a text with semicolons.", _names
+    )
     experiment_description: str | None = text("Description of the experiment.")
     institution: str | None = text("Institution of the experiment.")
     lab: str | None = text("The laboratory.")

@@ -254,7 +254,9 @@ class _Case:
         )
         ratio = self.pulses.size / max(self.wanted, 1)
         is_whole = round(ratio) > 1 and abs(ratio - round(ratio)) < 0.01 * ratio
-        if is_whole and self.per_sample == 1 and not reason:
+        # Trains of as many pulses each are those of frames, such as a contact that bounces makes.
+        is_of_frames = bool((sizes == round(ratio)).all())
+        if is_whole and self.per_sample == 1 and (is_of_frames or not reason):
             number = round(ratio)
             remedy = (
                 f"if {number} pulses belong to each {self.noun}, give per_sample={number}; else "

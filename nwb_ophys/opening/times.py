@@ -43,6 +43,8 @@ _MOST_TIMES = 100_000_000
 # Units lie factors of 1000 apart, so that a rate fits only one of them within this factor.
 _PLAUSIBLE = 30.0
 _RATE_TOLERANCE = 0.05
+# Usual steps that a counter may go on within one, when it passes its largest value.
+_LONGEST_STEP = 100.0
 
 
 def apply_times(
@@ -241,12 +243,15 @@ def _seconds(vector: Vector, parsed: Any, target: Target) -> tuple[NDArray[np.fl
     values = whole(vector, _MOST_TIMES)
     base = values[0] if values.size and values.dtype.kind in "iu" else 0
     # Counts of nanoseconds since 1970 are larger than the integers that float64 can hold.
-    numbers = as_seconds(values - base if base else values, f"The values of the {vector.label}")
+    counted_on = _differences(values, base) if base else values
+    numbers = as_seconds(counted_on, f"The values of the {vector.label}")
     _check_ascending(numbers, vector.label)
     if factor is None:
         _check_in_seconds(numbers, vector, target)
     seconds = numbers * (factor or 1.0)
-    if parsed.zero != "first":
+    # The limits of pulses are on the clock of the file.
+    limits = (getattr(parsed, "after", None), getattr(parsed, "before", None))
+    if parsed.zero != "first" or limits != (None, None):
         seconds = seconds + float(base) * (factor or 1.0)
         _check_not_of_calendar(seconds, vector, parsed)
     shown = "in seconds, since no unit is stated"
@@ -254,6 +259,19 @@ def _seconds(vector: Vector, parsed: Any, target: Target) -> tuple[NDArray[np.fl
         by = "as given" if parsed.unit is not None else "as the file states"
         shown = f"in {parsed.unit or stated}, {by}"
     return seconds, shown
+
+
+def _differences(values: NDArray[Any], base: Any) -> NDArray[Any]:
+    """Return integers less the first one.
+
+    A counter without a sign that passed its largest value goes on; one that was set back descends.
+    """
+    found = values - base
+    if values.dtype.kind == "u" and values.size > 2 and (values[1:] < values[:-1]).any():
+        steps = np.diff(found.astype(np.float64))
+        if steps.max() > _LONGEST_STEP * np.median(steps):
+            return values.astype(np.float64) - float(base)
+    return found
 
 
 def _check_ascending(values: NDArray[np.float64], label: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import click
 
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, OptionError
 from nwb_ophys.memory import usable_cores
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.sessions.expansion import expand
@@ -116,6 +116,8 @@ def sessions_of(
     else:
         path = Path(specification).expanduser().absolute()
         stated = read_specification(path)
+    if output is not None and not str(output).strip():
+        raise OptionError("output is an empty text; give a folder, or a template of names.")
     place = None if output is None else as_path(output)
     if isinstance(place, Path):
         place = place.expanduser().absolute()
@@ -267,6 +269,12 @@ def run_planned(
     if jobs < 1:
         raise ArgumentError(f"jobs is {jobs}; it must be at least 1.")
     states = {each.session.key: each.state for each in planned}
+    if len(states) < len(planned):
+        (twice, _), *_ = Counter(each.session.key for each in planned).most_common(1)
+        raise ArgumentError(
+            f"Several sessions have the key '{twice}'; run the sessions of each specification "
+            "for themselves."
+        )
     share = _share(jobs if executor is None else 1, workers, buffer_gb, overwrite)
     pending = [each.session for each in planned if each.is_pending]
     with _engine(executor, jobs) as engine:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import OptionError
+from nwb_ophys.errors import OptionError, SpecificationError
 from nwb_ophys.sessions.patterns import filled, matches
 
 CLOCKS = ("times", "pulses", "trials")
@@ -53,16 +53,22 @@ class ClockFiles:
         from nwb_ophys.opening.times_given import stated_keys
 
         try:
-            text = filled(given, self.fields) if isinstance(given, str) else given
-            stated = stated_keys(text, key, has_stream=key != "trials")
-            name = filled(os.fspath(stated["file"]), self.fields)
+            stated = stated_keys(given, key, has_stream=key != "trials")
+            template = os.fspath(stated.pop("file"))
+            for name, value in stated.items():
+                if isinstance(value, str):
+                    stated[name] = filled(value, self.fields)
+            name = filled(template, self.fields)
+            # The name of a file may have brackets of its own.
+            own = self.folder / Path(name).expanduser()
+            found = [str(own)] if own.exists() else None
+            there = found or [each.place for each in matches(template, self.folder, self.fields)]
         except KeyError as error:
             self.faults.append(f"'{key}' lacks {error}, or its field has no value.")
             return None
-        except OptionError as error:
+        except (OptionError, SpecificationError) as error:
             self.faults.append(str(error))
             return None
-        there = [each.place for each in matches(name, self.folder)]
         if len(there) != 1:
             what = f"{len(there)} files match" if there else "no file matches"
             self.faults.append(f"{key}: {what} '{name}' in '{self.folder}'; name one.")

@@ -7,6 +7,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from nwb_ophys.metadata.value_texts import read_text
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
 from nwb_ophys.sessions.patterns import fields_of, filled, has_fields, matches
-from nwb_ophys.sessions.session import OUTPUTS, Session, leaves
+from nwb_ophys.sessions.session import OUTPUTS, RESULTS, Session, leaves
 from nwb_ophys.sessions.specification import Entry, Settings, Source, Specification
 from nwb_ophys.sessions.subjects import Subjects, read_subjects
 from nwb_ophys.sessions.tables import Row, Table, read_table
@@ -34,7 +35,7 @@ _SECTIONS = {
     **{each.name: "NWBFile" for each in attrs.fields(models.Session)},
 }
 _PATHS = ("path", "paths")
-_SEPARATOR, _MARKS = ";", "*?{}[]"
+_SEPARATOR, _MARKS = ";", "*?"
 
 
 @attrs.frozen(kw_only=True)
@@ -151,12 +152,31 @@ def expand(
         where = f"{path.name}, sessions[{index}]"
         merger = _Merger(sources, entry, path, where)
         folder = data_folder or path.parent
-        sessions += [
-            merger.session(found) for found in _found(entry, path, folder, where, merger.templates)
-        ]
+        for found in _found(entry, path, folder, where, merger.templates):
+            session = merger.session(found)
+            if found.match is None or not _is_of_a_run(found.match, session):
+                sessions.append(session)
         merger.warn()
     check_keys(sessions)
-    return _distinct(sessions)
+    return distinct(sessions)
+
+
+def _is_of_a_run(match: Path, session: Session) -> bool:
+    """Return whether a match of a pattern lies among the outputs, and has nothing but results."""
+    output = Path(session.output)
+    root = output if session.is_named_for_dandi else output.parent
+    if match == root or not match.is_relative_to(root):
+        return False
+    pending = [match]
+    while pending:
+        each = pending.pop()
+        if each.name.endswith(RESULTS) or each.name.startswith("."):
+            continue
+        if not each.is_dir():
+            return False
+        with suppress(OSError):
+            pending += each.iterdir()
+    return True
 
 
 def check_keys(sessions: Sequence[Session]) -> None:
@@ -419,8 +439,9 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
         if os.path.exists(place):  # noqa: PTH110
             matched = [place]
         else:
-            is_pattern = set(_MARKS) & set(name)
-            matched = [each.place for each in matches(name, folder)] if is_pattern else []
+            is_pattern = set(_MARKS) & set(text)
+            values = found.fields if has_fields(text) else None
+            matched = [each.place for each in matches(text, folder, values)] if is_pattern else []
         if not matched:
             faults.append(f"'{place}' does not exist; check the path.")
         paths += matched
@@ -429,7 +450,7 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
 
 def _output_of(draft: _Draft, fields: Mapping[str, str], faults: list[str]) -> tuple[str, bool]:
     """Return the output of a session, and whether it is the folder of DANDI's names."""
-    if draft.output is None:
+    if draft.output is None or not draft.output[0].strip():
         raise SpecificationError(
             "The specification has no 'output'; give a folder, in which files get the names of the "
             "DANDI archive, or a template such as files/{subject_id}_{session_id}.nwb."
@@ -466,8 +487,14 @@ def _key_of(draft: _Draft, found: _Found, paths: Sequence[str]) -> str:
     return "/".join(filter(None, ids)) or Path(paths[0]).name if paths else found.where
 
 
-def _distinct(sessions: Sequence[Session]) -> list[Session]:
-    """Return sessions whose keys and outputs differ; a second one of the same output is refused."""
+def distinct(sessions: Sequence[Session]) -> list[Session]:
+    """Return sessions whose keys and outputs differ; a second one of the same output is refused.
+
+    Raises
+    ------
+    SpecificationError
+        With both sessions of each such output.
+    """
     times, seen = Counter(each.key for each in sessions), Counter[str]()
     outputs: dict[str, Session] = {}
     faults, found = [], []

@@ -18,7 +18,7 @@ from nwb_ophys.errors import SpecificationError
 from nwb_ophys.metadata import DeepDict
 from nwb_ophys.metadata.fields import class_schema, field
 from nwb_ophys.metadata.schema import faults_of
-from nwb_ophys.sessions.expansion import check_keys
+from nwb_ophys.sessions.expansion import check_keys, distinct
 from nwb_ophys.sessions.session import OUTPUTS, Session, leaves
 
 KEY = "experiments"
@@ -86,7 +86,7 @@ def expand_neuroconv(
     Raises
     ------
     SpecificationError
-        With a sentence for each wrong key.
+        With a sentence for each wrong key, or each two sessions of one output.
     """
     if _UPLOAD in stated:
         raise SpecificationError(
@@ -102,7 +102,7 @@ def expand_neuroconv(
             where = f"{path.name}, {KEY}.{name}.sessions[{index}]"
             found.append(_session([stated, experiment, session], where, folder, output))
     check_keys(found)
-    return found
+    return distinct(found)
 
 
 def _session(layers: list[Mapping[str, Any]], where: str, folder: Path, output: Path) -> Session:

@@ -13,7 +13,9 @@ import attrs
 
 from nwb_ophys.errors import SpecificationError
 
-_FIELD = re.compile(r"\{([A-Za-z_][\w.]*)(?::([^{}]+))?\}")
+# The form of a field may be a regular expression with numbers of repeats, such as [0-9]{8}.
+_FIELD = re.compile(r"\{([A-Za-z_][\w.]*)(?::((?:[^{}]|\{\d+(?:,\d*)?\})+))?\}")
+_MARKS = frozenset("*?{}[]")
 _ANY_DEPTH = "**"
 # Regular expressions of the directives of dates that names hold.
 _DIRECTIVES = {
@@ -58,17 +60,27 @@ def fields_of(text: str) -> tuple[str, ...]:
 
 
 def filled(text: str, fields: Mapping[str, str]) -> str:
-    """Return a text with its fields replaced by values.
+    """Return a text with its fields replaced by values; a date has the form that its field states.
 
     Raises
     ------
     KeyError
-        With the name of a field that has no value.
+        With the name of a field that has no value, or no date for its form.
     """
-    return _FIELD.sub(lambda match: fields[match[1]], text)
+    return _FIELD.sub(lambda match: _value(match, fields), text)
 
 
-def matches(pattern: str, folder: Path) -> Iterator[Match]:
+def _value(match: re.Match[str], fields: Mapping[str, str]) -> str:
+    name, form = match[1], match[2]
+    if form is None or "%" not in form:
+        return fields[name]
+    try:
+        return datetime.datetime.fromisoformat(fields[name]).strftime(form)
+    except ValueError:
+        raise KeyError(f"{name}:{form}") from None
+
+
+def matches(pattern: str, folder: Path, fields: Mapping[str, str] | None = None) -> Iterator[Match]:
     """Find the paths that a pattern matches, sorted by name with numbers in order.
 
     Parameters
@@ -78,6 +90,8 @@ def matches(pattern: str, folder: Path) -> Iterator[Match]:
         any depth, and a field in braces for a text that is the same wherever it is given.
     folder : pathlib.Path
         Folder of a relative pattern.
+    fields : Mapping of str to str, optional
+        Values of fields of the pattern, in which stars and brackets are no marks.
 
     Yields
     ------
@@ -87,20 +101,38 @@ def matches(pattern: str, folder: Path) -> Iterator[Match]:
     ------
     SpecificationError
         When the pattern is not valid, or a name can be read in two ways.
+    KeyError
+        With the name of a field that has no value, where values are given.
     """
-    root, steps = _parsed(pattern)
+    values: dict[str, str] = {}
+    if fields is not None:
+        pattern = _FIELD.sub(lambda match: _placed(match, fields, values), pattern)
+    root, steps = _parsed(pattern, tuple(values.items()))
     yield from _walk(root or str(folder), steps, {})
+
+
+def _placed(match: re.Match[str], fields: Mapping[str, str], values: dict[str, str]) -> str:
+    """Return the value of a field; names with marks stay fields, whose values are noted."""
+    parts = _value(match, fields).split("/")
+    for index, part in enumerate(parts):
+        if set(part) & _MARKS:
+            name = f"_{len(values)}"
+            values[name], parts[index] = part, f"{{{name}}}"
+    return "/".join(parts)
 
 
 # A pattern such as *.tif is asked in the folder of every session.
 @lru_cache(maxsize=256)
-def _parsed(pattern: str) -> tuple[str, Sequence[_Step | str]]:
+def _parsed(pattern: str, values: tuple[tuple[str, str], ...]) -> tuple[str, Sequence[_Step | str]]:
     """Return the root of an absolute pattern, and its steps."""
     expanded = str(Path(pattern).expanduser())
     root = Path(expanded).anchor
     names = expanded[len(root) :].replace(os.sep, "/").split("/")
     steps = [step for step in names if step not in ("", ".")]
-    return root, [step if step == _ANY_DEPTH else _Step.parse(step, pattern) for step in steps]
+    known = dict(values)
+    return root, [
+        step if step == _ANY_DEPTH else _Step.parse(step, pattern, known) for step in steps
+    ]
 
 
 def _walk(folder: str, steps: Sequence[_Step | str], fields: dict[str, str]) -> Iterator[Match]:
@@ -155,6 +187,8 @@ class _Step:
         Names of the fields.
     dates : dict of str to str
         Forms of the fields that are dates.
+    is_plain : bool
+        Whether the step is the name of one file or folder.
     """
 
     text: str
@@ -162,10 +196,14 @@ class _Step:
     lazy: re.Pattern[str]
     names: tuple[str, ...]
     dates: dict[str, str]
+    is_plain: bool
 
     @classmethod
-    def parse(cls, text: str, pattern: str) -> _Step:
-        """Return the step of a text; the whole pattern is for messages."""
+    def parse(cls, text: str, pattern: str, values: Mapping[str, str]) -> _Step:
+        """Return the step of a text, some of whose fields may have values.
+
+        The whole pattern is for messages.
+        """
         fields = [(match[1], match[2]) for match in _FIELD.finditer(text)]
         between = _FIELD.split(text)[::3]
         for plain in between:
@@ -175,21 +213,20 @@ class _Step:
                     "field is a name in braces, such as {subject_id}."
                 )
         try:
-            greedy, lazy = (re.compile(_expression(between, fields, mark)) for mark in ("", "?"))
+            greedy, lazy = (
+                re.compile(_expression(between, fields, values, mark)) for mark in ("", "?")
+            )
         except re.error as error:
             raise SpecificationError(f"The pattern '{pattern}' is not valid: {error}.") from error
+        names = tuple(dict.fromkeys(name for name, _ in fields if name not in values))
         return cls(
-            text=text,
+            text=_FIELD.sub(lambda match: values.get(match[1], match[0]), text),
             greedy=greedy,
             lazy=lazy,
-            names=tuple(dict.fromkeys(name for name, _ in fields)),
+            names=names,
             dates={name: form for name, form in fields if form and "%" in form},
+            is_plain=not names and not any(set("*?") & set(plain) for plain in between),
         )
-
-    @property
-    def is_plain(self) -> bool:
-        """True if the step is the name of one file or folder."""
-        return not self.names and not set("*?") & set(self.text)
 
     def match(self, name: str, known: Mapping[str, str], folder: str) -> dict[str, str] | None:
         """Return the fields in a name, or None if it does not match or contradicts known ones."""
@@ -221,11 +258,18 @@ class _Step:
         return fields
 
 
-def _expression(between: Sequence[str], fields: Sequence[tuple[str, str | None]], mark: str) -> str:
+def _expression(
+    between: Sequence[str],
+    fields: Sequence[tuple[str, str | None]],
+    values: Mapping[str, str],
+    mark: str,
+) -> str:
     """Return the expression of a step, whose fields and stars take as the mark says."""
     parts, numbers = [_plain(between[0], mark)], dict[str, int]()
     for (name, form), plain in zip(fields, between[1:], strict=True):
-        if name in numbers:
+        if name in values:
+            parts.append(re.escape(values[name]))
+        elif name in numbers:
             parts.append(f"(?P=f{numbers[name]})")
         else:
             numbers[name] = len(numbers)

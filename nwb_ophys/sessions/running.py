@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import warnings
@@ -35,16 +36,19 @@ from nwb_ophys.sessions.states import (
     WAITING,
     SessionState,
     decided,
+    other_of,
     output_identity,
     read_state,
     remove_partial,
     settings_fingerprint,
+    shown_paths,
     sources_fingerprint,
     state_path,
     write_state,
 )
 from nwb_ophys.sessions.streams import open_session
 from nwb_ophys.storage import BackendConfiguration, WriteProgress, size_of
+from nwb_ophys.storage.disk_errors import output_errors
 from nwb_ophys.storage.locking import Holder, locked
 
 # Seconds between two records of the progress, which a network file system bears.
@@ -67,7 +71,8 @@ def run_session(session: Session, share: Share) -> SessionState:
         When the state cannot be written.
     """
     path = state_path(session)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with output_errors(path.parent.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with locked(path):
             return _run_locked(session, share, path)
@@ -93,6 +98,7 @@ def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
         settings=settings_fingerprint(session),
         sources=sources_fingerprint(session),
         output=before.output,
+        paths=before.paths,
         before=present,
         written=present if is_newer else before.written,
         started=time.time(),
@@ -157,9 +163,15 @@ class _Run:
             findings = required_lines(archive_findings(metadata))
             output = self._output(lambda: converter.create_nwbfile(metadata, chosen), metadata)
             overwrite = self._may_replace(output)
+            self._note_former(output)
             if not is_url(output):
                 Path(output).parent.mkdir(parents=True, exist_ok=True)
-            self._record(output=output, before=output_identity(output), findings=findings)
+            self._record(
+                output=output,
+                paths=shown_paths(session),
+                before=output_identity(output),
+                findings=findings,
+            )
             converter.run_conversion(
                 as_path(output),
                 metadata=metadata,
@@ -192,20 +204,46 @@ class _Run:
         )
         return f"{session.output.rstrip('/')}/{name}"
 
+    def _note_former(self, output: str) -> None:
+        """Warn of the file of an earlier run that has another name and stays."""
+        former = self.state.output
+        if former not in ("", output) and output_identity(former) is not None:
+            warnings.warn(
+                f"An earlier run wrote '{former}', which stays beside the new file; remove it, "
+                "unless it is needed.",
+                UserWarning,
+                stacklevel=3,
+            )
+
     def _may_replace(self, output: str) -> bool:
         """Return whether a file of that name is replaced: only the one that a run wrote."""
         is_known = output == self.state.output
+        other = None if is_known else other_of(self._path, output, shown_paths(self._session))
+        if other is not None:
+            raise OutputExistsError(
+                f"'{output}' is the file of the session '{other.key}' ('{other.paths[0]}'), too. "
+                "Give both of them other ids, such as NWBFile.session_id, or a template with the "
+                "fields that differ."
+            )
         if self._share.overwrite:
             return True
         if is_url(output):
             return is_known  # otherwise an object that is there is an error
         present = output_identity(output)
-        if present is not None and not (is_known and present == self.state.written):
+        if present is None:
+            return False
+        if not is_known or present != self.state.written:
             raise OutputExistsError(
                 f"'{output}' exists, and no run of this batch wrote it as it is now; move it "
                 "elsewhere, or use overwrite=True to replace it."
             )
-        return present is not None
+        if _are_unrelated(self.state.paths, shown_paths(self._session)):
+            raise OutputExistsError(
+                f"'{output}' was made from '{self.state.paths[0]}', which is another recording "
+                f"than '{shown_paths(self._session)[0]}'; give another output, or use "
+                "overwrite=True to replace it."
+            )
+        return True
 
     def _configuration(self, output: str) -> BackendConfiguration:
         from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_name
@@ -245,6 +283,17 @@ class _Run:
             seconds=time.time() - self.state.started,
         )
         return _ended(self._path, changed)
+
+
+def _are_unrelated(before: Sequence[str], now: Sequence[str]) -> bool:
+    """Return whether a file was made from another recording, which was not moved.
+
+    The paths of one recording have one in common, or one lies within another.
+    """
+    if not before or not now or not all(os.path.exists(each) for each in before):  # noqa: PTH110
+        return False
+    pairs = [(Path(old), Path(new)) for old in before for new in now]
+    return not any(new.is_relative_to(old) or old.is_relative_to(new) for old, new in pairs)
 
 
 def _ended(path: Path, state: SessionState) -> SessionState:

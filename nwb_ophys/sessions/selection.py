@@ -123,14 +123,17 @@ def matching(sessions: Sequence[Session], only: Mapping[str, str]) -> list[Sessi
     found = [
         session
         for session in sessions
-        if all(
-            fnmatch.fnmatchcase(_value(session, name) or "", text) for name, text in only.items()
-        )
+        if all(_is_meant(_value(session, name) or "", text) for name, text in only.items())
     ]
     if not found:
         said = " ".join(f"--only {name}={text}" for name, text in only.items())
         raise OptionError(f"No session matches {said}.")
     return found
+
+
+def _is_meant(value: str, text: str) -> bool:
+    """Return whether a value is a text, which may have brackets of its own, or fits a pattern."""
+    return value == text or fnmatch.fnmatchcase(value, text)
 
 
 def _value(session: Session, name: str) -> str | None:

@@ -8,10 +8,13 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.storage.backends.registry import BACKENDS, DEFAULT_BACKEND
+from nwb_ophys.storage.backends.registry import BACKENDS, DEFAULT_BACKEND, NWB_SUFFIXES
 
 OUTPUTS = (".nwb", ".zarr")
 """Suffixes of the names of NWB files."""
+# No format is searched for in NWB files of a folder, and none is in the pages of reports.
+RESULTS = (*(each for each in NWB_SUFFIXES if "nwb" in each), ".html")
+"""Suffixes of what runs write, which is no source in the folder of a recording."""
 
 
 def leaves(given: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ import attrs
 import xxhash
 
 from nwb_ophys.errors import OutputError
-from nwb_ophys.remote.paths import is_url
-from nwb_ophys.sessions.session import Session
+from nwb_ophys.remote.paths import as_path, is_url
+from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
+from nwb_ophys.storage.hidden_names import HiddenName
 
 FOLDER = ".nwb-ophys-batch"
 """Name of the folder of the states."""
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+_STATES = (WAITING, RUNNING, DONE, FAILED)
 _PROGRAM, _VERSION = "nwb_ophys", 1
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 _MOST_CHARACTERS = 60
@@ -53,6 +55,8 @@ class SessionState:
         Fingerprints of the source files, and of options and metadata.
     output : str
         Path of the file, empty while it is not known.
+    paths : tuple of str
+        Files and folders of the recording from which it is made.
     before, written : tuple of int or None
         Size and time of change, in ns, of the output before the run and after it.
     reason : str
@@ -80,6 +84,7 @@ class SessionState:
     sources: str = ""
     settings: str = ""
     output: str = ""
+    paths: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     before: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
     written: tuple[int, ...] | None = attrs.field(default=None, converter=_numbers)
     reason: str = ""
@@ -133,9 +138,22 @@ def _stated(path: Path) -> SessionState | None:
         stated = json.loads(path.read_text("utf-8"))
         if stated.pop("program") != _PROGRAM or stated.pop("format") != _VERSION:
             return None
-        return SessionState(**{name: value for name, value in stated.items() if name in _TYPES})
+        known = {name: value for name, value in stated.items() if name in _TYPES}
+        is_whole = all(_is_of_type(value, _TYPES[name].type) for name, value in known.items())
+        return SessionState(**known) if is_whole and known["state"] in _STATES else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def _is_of_type(value: Any, annotation: Any) -> bool:
+    """Return whether a value of a file is of the type of its field, by its annotation."""
+    if "tuple" in annotation:
+        item: Any = str if "str" in annotation else int
+        is_absent = value is None and "None" in annotation
+        is_list = isinstance(value, list) and all(isinstance(each, item) for each in value)
+        return is_absent or is_list
+    kinds: dict[str, Any] = {"str": str, "int": int, "float": (int, float)}
+    return isinstance(value, kinds[annotation])
 
 
 def states_in(folder: Path) -> list[SessionState]:
@@ -152,6 +170,38 @@ def states_in(folder: Path) -> list[SessionState]:
         if stated is not None and stated.key:
             found.append(stated)
     return found
+
+
+def shown_paths(session: Session) -> tuple[str, ...]:
+    """Return the paths of a recording as they are recorded: URLs without what is never shown."""
+    return tuple(str(as_path(each)) if is_url(each) else each for each in session.paths)
+
+
+def other_of(path: Path, output: str, paths: Sequence[str]) -> SessionState | None:
+    """Return the state of another recording, whose session an existing output is; None without one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        State of the session that would replace the output, beside which the others lie.
+    output : str
+        Path of the file.
+    paths : sequence of str
+        Files and folders of its recording. A session with the same ones, but another key, is the
+        same session before its specification changed.
+    """
+    present = output_identity(output)
+    if present is None and not is_url(output):
+        return None
+    for each in path.parent.glob("*.json"):
+        state = None if each == path else _stated(each)
+        if state is None or state.output != output or state.paths in ((), tuple(paths)):
+            continue
+        # A session that was killed before its file was whole has none.
+        is_new = state.state == RUNNING and state.before != present
+        if state.state == DONE if present is None else state.written == present or is_new:
+            return state
+    return None
 
 
 def write_state(path: Path, state: SessionState) -> None:
@@ -220,17 +270,18 @@ def settings_fingerprint(session: Session) -> str:
 def sources_fingerprint(session: Session) -> str:
     """Return the fingerprint of names, sizes and times of change of all source files.
 
-    Nothing is read from the files. Of a path in an object store the name alone counts.
+    Nothing is read from the files. Of a path in an object store the name alone counts. Files that
+    runs write have no part in it, also where the outputs lie in the folder of the recording.
     """
     digest = xxhash.xxh128()
     for path in (*session.paths, *session.beside):
-        for line in [path] if is_url(path) else _entries(path):
+        for line in [path] if is_url(path) else _entries(path, session.output):
             digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
-def _entries(path: str) -> Iterator[str]:
-    """Yield a line for each file at a path, in a fixed order."""
+def _entries(path: str, output: str) -> Iterator[str]:
+    """Yield a line for each file at a path that may be a source, in a fixed order."""
     try:
         found = Path(path).stat()
     except OSError:
@@ -244,12 +295,22 @@ def _entries(path: str) -> Iterator[str]:
         folder = pending.pop()
         with suppress(OSError), os.scandir(folder) as listing:
             for each in sorted(listing, key=lambda entry: entry.name):
+                if each.path == output or _is_of_a_run(each):
+                    continue
                 if each.is_dir(follow_symlinks=False):
                     pending.append(each.path)
                     continue
                 with suppress(OSError):
                     found = each.stat()
                     yield f"{each.path} {found.st_size} {found.st_mtime_ns}"
+
+
+def _is_of_a_run(entry: os.DirEntry[str]) -> bool:
+    """Return whether a file or folder in a folder is an output, a state or a file of a run."""
+    name = entry.name
+    if name.startswith("."):
+        return name == FOLDER or HiddenName.parse(Path(entry.path)) is not None
+    return name.endswith(RESULTS)
 
 
 def output_identity(path: str) -> tuple[int, ...] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ _EXTRA = "tables"
 _SHEETS = (".xlsx", ".xlsm")
 _DELIMITERS = ",;\t|"
 _MOST_BYTES = 64 << 20
-# BIDS writes n/a for a value that is missing.
-_MISSING = {"", "n/a"}
+# BIDS writes n/a for a value that is missing, R writes NA, and pandas nan.
+_MISSING = {"", "n/a", "N/A", "NA", "NaN", "nan"}
+_ERRORS = {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
 
 
 @attrs.frozen(kw_only=True)
@@ -116,7 +118,12 @@ def _row(path: Path, number: int, columns: Sequence[str], cells: Sequence[str]) 
             f"{where}: '{text}' is in a column without a name; name the column in the first line."
         )
     texts = zip(columns, (text.strip() for text in cells), strict=False)
-    values = {name: text for name, text in texts if text.lower() not in _MISSING}
+    values = {name: text for name, text in texts if text not in _MISSING}
+    wrong = next((name for name, text in values.items() if text in _ERRORS), None)
+    if wrong is not None:
+        raise SpecificationError(
+            f"{where}: '{wrong}' is {values[wrong]}, an error of a formula; correct the sheet."
+        )
     return Row(where=where, values=values)
 
 
@@ -143,17 +150,31 @@ def _sheet(path: Path) -> list[list[str]]:
             f"The table '{path}' is not a sheet in the format XLSX; save it again as .xlsx or .csv."
         ) from error
     try:
-        return [list(map(_text, row)) for row in _cells(book)]
+        first, *others = book.worksheets
+        _warn_of_sheets(path, first, others)
+        return [list(map(_text, row)) for row in first.iter_rows()]
     finally:
         book.close()
 
 
-def _cells(book: Any) -> Iterator[Sequence[Any]]:
-    yield from book.worksheets[0].iter_rows(values_only=True)
+def _warn_of_sheets(path: Path, first: Any, others: Sequence[Any]) -> None:
+    """Warn of sheets that are not read."""
+    named = [
+        repr(each.title)
+        for each in others
+        if any(value is not None for row in each.iter_rows(values_only=True) for value in row)
+    ]
+    if named:
+        warnings.warn(
+            f"'{path}': only the first sheet, {first.title!r}, is read, not {', '.join(named)}.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
-def _text(value: Any) -> str:
+def _text(cell: Any) -> str:
     """Return a cell as the text that a user sees in it."""
+    value = cell.value
     if value is None:
         return ""
     if isinstance(value, datetime.datetime):
@@ -162,5 +183,8 @@ def _text(value: Any) -> str:
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+        value = int(value)
+    form = str(cell.number_format)
+    # Codes such as 007 may be numbers that are shown with zeros before them.
+    is_code = isinstance(value, int) and len(form) > 1 and set(form) == {"0"}
+    return str(value).zfill(len(form)) if is_code else str(value)

@@ -54,6 +54,18 @@ MISTAKES = {
         ["empty", *TO, "--format", "suite2p"],
         ["'empty'", "not a Suite2p folder"],
     ),
+    "a key with two values": (
+        [
+            "movie.tif",
+            *TO,
+            *RATE,
+            "--set",
+            "NWBFile.experimenter=A, B",
+            "--set",
+            "NWBFile.experimenter=C, D",
+        ],
+        ["--set states NWBFile.experimenter twice", "'A, B'", "'C, D'"],
+    ),
     "no TIFF in a folder": (["empty", *TO, "--format", "tiff", *RATE], ["'empty'", "no TIFF"]),
     "a file for a folder": (["movie.tif", *TO, "--format", "suite2p"], ["'movie.tif'"]),
     "a folder for a file": (["suite2p", *TO, "--format", "caiman"], ["'suite2p'"]),

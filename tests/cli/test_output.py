@@ -119,6 +119,9 @@ def test_what_programs_read_is_json(movie, capsys, tmp_path):
     assert json.loads(capsys.readouterr().out)["valid"]
     assert run("inspect", output, output, "--json") == 0
     assert [each["valid"] for each in json.loads(capsys.readouterr().out)] == [True, True]
+    (tmp_path / "bad.nwb").write_text("no file of NWB")
+    assert run("inspect", str(tmp_path / "bad.nwb"), output, "--json") == 1
+    assert [each["valid"] for each in json.loads(capsys.readouterr().out)] == [False, True]
     assert run("inspect", output, output) == 0
     assert capsys.readouterr().out.count(" errors, ") == 2
 

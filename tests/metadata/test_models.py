@@ -9,7 +9,7 @@ import pytest
 from hdmf.utils import get_docval
 from pynwb import device, file, image, ophys
 
-from nwb_ophys.metadata import models
+from nwb_ophys.metadata import archive_findings, models
 
 CLASSES = {
     models.DeviceModel: device.DeviceModel,
@@ -97,3 +97,15 @@ def test_numbers_become_floats_and_vectors_arrays():
     assert series.dimension.dtype == float
     assert series.dimension.tolist() == [4, 3]
     assert series.offset is None
+
+
+def test_texts_of_several_names_and_keywords_are_lists():
+    session = models.Session(
+        session_start_time="2024-05-17T14:30:00+02:00",
+        experimenter="Curie, Marie; Doe, John",
+        keywords="imaging, V1",
+    )
+    assert session.experimenter == ["Curie, Marie", "Doe, John"]
+    assert session.keywords == ["imaging", "V1"]
+    stated = {"NWBFile": {"experimenter": "Curie, Marie; Doe, John"}}
+    assert "NWBFile.experimenter" not in {each.key for each in archive_findings(stated)}

@@ -195,6 +195,12 @@ def test_pulses_of_several_planes_for_one_plane_ask_for_their_number():
     np.testing.assert_array_equal(found.times, pulses[1::3])
 
 
+def test_contacts_that_bounce_ask_for_the_number_of_pulses_of_each_frame():
+    pulses = (np.arange(50)[:, np.newaxis] / 30 + [0, 6e-4, 5e-3]).reshape(-1)
+    with pytest.raises(SourceError, match=r"150 pulses for 50 frames.*give per_sample=3"):
+        match_pulses(pulses, 50)
+
+
 def test_two_trains_of_the_right_number_are_refused_with_their_places():
     rng = np.random.default_rng(2)
     pulses = np.concatenate([train(30, rng, start=1), train(30, rng, start=5)])

@@ -180,6 +180,38 @@ def test_zero_is_subtracted(folder, times):
     np.testing.assert_allclose(movie.get_timestamps(), times, rtol=0, atol=1e-6)
 
 
+def test_a_column_of_an_array_states_no_unit_by_its_index(folder, times):
+    np.save("t.npy", np.stack([np.arange(NUM), times], axis=1))
+    recording = opened()
+    apply_times(recording, times="t.npy::1")
+    np.testing.assert_array_equal(recording.converter.interfaces["tiff"].get_timestamps(), times)
+
+
+def test_counters_that_pass_their_largest_value_and_those_that_are_set_back(folder):
+    counts = (np.arange(NUM) * 33_333 + 2**32 - 500_000) % 2**32
+    np.save("wrapped.npy", counts.astype("u4"))
+    reset = np.arange(NUM, dtype="u4") * 33_333
+    reset[:30] += 10**8
+    np.save("reset.npy", reset)
+    recording = opened()
+    apply_times(recording, times="wrapped.npy,unit=us,zero=first")
+    found = recording.converter.interfaces["tiff"].get_timestamps()
+    np.testing.assert_allclose(found, np.arange(NUM) * 0.033333, rtol=0, atol=1e-9)
+    with pytest.raises(SourceError, match="does not ascend"):
+        apply_times(recording, times="reset.npy,unit=us,zero=first")
+
+
+def test_limits_of_pulses_are_on_the_clock_of_the_file_whatever_zero_is(folder, times):
+    onsets = np.concatenate([[0.5], times, [20.0]]) + 1000
+    np.save("us.npy", np.rint(onsets * 1e6).astype("i8"))
+    recording = opened()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        apply_times(recording, pulses="us.npy,unit=us,zero=first,after=1001,before=1019")
+    found = recording.converter.interfaces["tiff"].get_timestamps()
+    np.testing.assert_allclose(found, times - times[0], rtol=0, atol=2e-6)
+
+
 # --- streams --------------------------------------------------------------------------------------
 
 

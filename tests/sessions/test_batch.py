@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,8 @@ def test_plans_and_states_before_and_after(lab, capsys):
         (["absent.yaml"], "does not exist"),
         (["LAB", "--only", "sbject=1"], "names no field"),
         (["LAB", "--only", "subject_id=Z"], "No session matches"),
+        (["LAB", "--only", "subject_id=S1", "--only", "subject_id=T1"], "states subject_id twice"),
+        (["LAB", "--output", ""], "output is an empty text"),
         (["LAB", "--task", "9/8"], "from 1/8 to 8/8"),
         (["LAB", "--jobs", "0"], "--jobs"),
         (["LAB", "--check", "--status"], "exclude each other"),
@@ -136,6 +139,46 @@ def test_what_changed_is_converted_again_and_nothing_foreign_is_replaced(lab):
     other = "sub-S1/sub-S1_ses-day2_ophys.nwb"
     assert files(lab)[other] != first[other]
     assert converted(lab, overwrite=True).exit_code == 0
+
+
+def test_a_file_that_has_another_name_now_is_noted(lab):
+    lab.write_text(
+        lab.read_text().replace("suite2p/{subject_id}/{session_id}", "suite2p/{subject_id}/day1")
+    )
+    (first,) = converted(lab).states
+    metadata = lab.parent / "lab.yaml"
+    metadata.write_text(metadata.read_text().replace("14:30", "15:30"))
+    (second,) = converted(lab).states
+    assert Path(first.output).exists()
+    assert second.output != first.output
+    assert any(f"An earlier run wrote '{first.output}'" in note for note in second.warnings)
+
+
+def test_no_session_replaces_the_file_of_another_one_by_overwriting(lab):
+    # Both sessions of the subject have the start of the lab's metadata, and no id.
+    lab.write_text(
+        lab.read_text().replace("suite2p/{subject_id}/{session_id}", "suite2p/{subject_id}/{day}")
+    )
+    for _ in range(2):  # in one run, and in the next one
+        result = converted(lab, overwrite=True)
+        (failed,) = result.failed
+        assert "is the file of the session 'S1/day1' ('" in failed.reason
+
+
+def test_a_file_of_another_recording_is_not_replaced_unless_that_was_moved(lab):
+    assert converted(lab).exit_code == 0
+    before = files(lab)
+    raw = lab.parent / "raw"
+    shutil.copytree(raw / "suite2p", raw / "suite2p2")
+    lab.write_text(lab.read_text().replace("raw/suite2p", "raw/suite2p2"))
+    for _ in range(2):
+        assert [each.reason.count("is another recording") for each in converted(lab).failed] == [
+            1,
+            1,
+        ]
+    assert files(lab) == before
+    shutil.rmtree(raw / "suite2p")  # the recordings were moved
+    assert converted(lab).exit_code == 0
 
 
 def test_any_executor_converts_and_tasks_share_the_sessions(lab):

@@ -156,6 +156,35 @@ def test_wrong_specifications_are_refused_with_the_key(folder, text, words):
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize("output", ["raw", "{subject_id}/nwb", "raw/{subject_id}_{session_id}.nwb"])
+def test_outputs_among_the_recordings_are_no_sessions(folder, output):
+    (folder / "raw/sub-M1").mkdir()
+    for name in ("M1_a.nwb", "sub-M1/sub-M1_ses-a_ophys.nwb", "sub-M1/sub-M1_ses-a_ophys.nwb.html"):
+        (folder / "raw" / name).touch()
+    text = f"output: '{output}'\n" + PATTERN
+    expected = ["M1/a", "M1/b", "M2/a", "M2/b"]
+    if "nwb" in output.split("/"):  # elsewhere NWB files may be recordings
+        expected += ["sub-M1/sub-M1_ses-a_ophys.nwb", "sub-M1/sub-M1_ses-a_ophys.nwb.html"]
+    assert [each.key for each in sessions(folder, text)] == expected
+
+
+def test_names_of_a_lab_with_brackets(folder):
+    name = "M1=x, [ex]"
+    place = folder / "raw" / name / "a"
+    place.mkdir(parents=True)
+    for file in (f"a {name}.tif", f"{name}.csv", "trials [1].csv"):
+        (place / file).touch()
+    text = (
+        "output: dandi\npaths: '*{subject_id}.tif'\n"
+        "times: '{subject_id}.csv,unit=s'\ntrials: 'trials [1].csv'\n"
+    )
+    (found,) = (each for each in sessions(folder, text + PATTERN) if each.key == f"{name}/a")
+    assert found.paths == (str(place / f"a {name}.tif"),)
+    assert found.clocks["times"] == [{"unit": "s", "file": str(place / f"{name}.csv")}]
+    assert found.clocks["trials"] == {"file": str(place / "trials [1].csv")}
+    assert found.faults == ()
+
+
 def test_two_sessions_of_the_same_ids_are_refused_with_both_paths(folder):
     text = (
         "output: out\nmetadata: {Subject: {subject_id: M}}\n"

@@ -9,8 +9,8 @@ import h5py
 import pytest
 
 from nwb_ophys.documents import dump_yaml
-from nwb_ophys.errors import SpecificationError
-from nwb_ophys.sessions import sessions_of
+from nwb_ophys.errors import ArgumentError, SpecificationError
+from nwb_ophys.sessions import run_sessions, sessions_of
 from nwb_ophys.sessions.running import run_session
 from nwb_ophys.sessions.session import Share
 
@@ -105,9 +105,27 @@ def test_classes_of_neuroconv_are_found_by_their_names(document, written_lab, tm
         assert file["intervals/trials/start_time"][()].tolist() == [0.5, 2.5]
 
 
+def test_sessions_of_one_subject_without_ids_have_keys_of_their_own(
+    document, written_lab, tmp_path
+):
+    first, second = document["experiments"]["ymaze"]["sessions"]
+    for session in (first, second):
+        session.pop("nwbfile_name", None)
+        session["metadata"]["Subject"]["subject_id"] = "M1"
+        session["metadata"]["NWBFile"].pop("session_id", None)
+    found = expanded(document, written_lab, tmp_path)
+    assert len({each.key for each in found}) == 2
+    with pytest.raises(ArgumentError, match="Several sessions have the key 'M1 "):
+        run_sessions([*found, found[0]])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (
+            lambda d: d["experiments"]["ymaze"]["sessions"][1].update(nwbfile_name="first.nwb"),
+            "first.nwb' would be the file of two sessions",
+        ),
         (lambda d: d.update(upload_to_dandiset="200560"), "dandi upload"),
         (lambda d: d["data_interfaces"].pop("movie"), "'data_interfaces' does not name"),
         (lambda d: d.update(experimets={}), "Did you mean 'experiments'"),

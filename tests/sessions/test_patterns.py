@@ -64,6 +64,34 @@ def test_links_in_a_circle_end(raw):
     assert found("raw/M1/back/notes.txt", raw) == [("raw/M1/back/notes.txt", {})]
 
 
+def test_marks_in_the_values_of_fields_are_none_of_the_pattern(tmp_path):
+    for name in ("M1 [a]", "M1 *", "M{3}", "M1 x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}-clock.csv").touch()
+    for name in ("M1 [a]", "M1 *", "M{3}", f"{tmp_path}/M1 [a]"):
+        values = {"id": name, "file": name.rpartition("/")[2]}
+        matched = [each.place for each in matches("{id}/{file}-*.csv", tmp_path, values)]
+        assert matched == [str(tmp_path / name / f"{values['file']}-clock.csv")]
+    with pytest.raises(KeyError, match="other"):
+        list(matches("{other}", tmp_path, {}))
+
+
+def test_dates_are_filled_in_the_form_of_their_field():
+    values = {"start": "2024-05-17T14:30:00", "id": "M1"}
+    assert (
+        filled("{id:M[0-9]}_{start:%y%m%d-%H}_{start}", values) == f"M1_240517-14_{values['start']}"
+    )
+    with pytest.raises(KeyError, match="id:%Y"):
+        filled("{id:%Y}", values)
+
+
+def test_expressions_may_have_numbers_of_repeats(tmp_path):
+    for name in ("20240517", "2024", "M12345"):
+        (tmp_path / name).mkdir()
+    assert [each for each, _ in found("{day:[0-9]{8}}", tmp_path)] == ["20240517"]
+    assert [each for each, _ in found("{id:[A-Z]\\d{2,}}", tmp_path)] == ["M12345"]
+
+
 def test_a_date_that_does_not_exist_matches_nothing(tmp_path):
     (tmp_path / "20241399").mkdir()
     (tmp_path / "20240517T143000").mkdir()

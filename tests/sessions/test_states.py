@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import attrs
 import pytest
 
+from nwb_ophys.errors import OutputError
 from nwb_ophys.sessions import Session, SessionState
+from nwb_ophys.sessions.running import run_session
+from nwb_ophys.sessions.session import Share
 from nwb_ophys.sessions.states import (
     decided,
     output_identity,
@@ -18,6 +22,7 @@ from nwb_ophys.sessions.states import (
     state_path,
     write_state,
 )
+from nwb_ophys.storage.hidden_names import HiddenNames
 
 
 @pytest.fixture
@@ -51,12 +56,35 @@ def test_a_state_is_read_as_it_was_written(session):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"program": "other", "format": 1}', "\0\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"program": "other", "format": 1}', "\0\xff"),
+        *(
+            json.dumps({"program": "nwb_ophys", "format": 1, "key": "a", "state": "done"} | wrong)
+            for wrong in (
+                {"state": "over"},
+                {"output": 5},
+                {"output": None},
+                {"seconds": "x"},
+                {"written": "ab"},
+                {"warnings": [1]},
+            )
+        ),
+    ],
+)
 def test_a_damaged_state_is_that_of_a_new_session(session, text):
     path = state_path(session)
     path.parent.mkdir()
     path.write_bytes(text.encode("latin-1"))
     assert read_state(path, session.key) == SessionState(key=session.key)
+
+
+def test_a_file_in_place_of_the_folder_of_outputs_is_named_in_a_plain_line(session, tmp_path):
+    (tmp_path / "file").touch()
+    wrong = attrs.evolve(session, output=str(tmp_path / "file"), is_named_for_dandi=True)
+    with pytest.raises(OutputError, match=r"file' cannot be written: Not a directory\."):
+        run_session(wrong, Share())
 
 
 def test_names_of_states_differ_where_keys_differ_in_marks_only(session):
@@ -90,6 +118,19 @@ def test_a_change_of_the_sources_is_seen(session, change):
     assert decided(session, state) == attrs.evolve(
         decided(session, state), act="convert", why="source files changed"
     )
+
+
+@pytest.mark.parametrize("name", ["a.nwb", "a.zarr"])
+def test_outputs_in_the_folder_of_the_recording_are_no_change_of_it(session, name):
+    raw = Path(session.paths[0])
+    own = attrs.evolve(session, output=str(raw / name))
+    before = sources_fingerprint(own)
+    state = attrs.evolve(done(own), sources=before)
+    write_state(state_path(own), state)
+    HiddenNames.beside(raw / name).lock.touch()
+    for other in ("sub-M1_ophys.nwb", "sub-M1_ophys.nwb.html"):
+        (raw / "inner" / other).touch()
+    assert decided(own, state).act == "skip"
 
 
 @pytest.mark.parametrize(
@@ -141,8 +182,6 @@ def test_a_run_that_ended_after_the_file_was_whole_is_kept(session):
 
 def test_what_a_killed_process_wrote_of_a_state_is_removed(lab):
     from nwb_ophys.sessions import sessions_of
-    from nwb_ophys.sessions.running import run_session
-    from nwb_ophys.sessions.session import Share
 
     session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
     path = state_path(session)
@@ -158,8 +197,6 @@ def test_what_a_killed_process_wrote_of_a_state_is_removed(lab):
 def test_a_file_that_is_whole_when_its_run_ends_early_is_known_as_its_own(lab, end, monkeypatch):
     from nwb_ophys.converter import OphysConverter
     from nwb_ophys.sessions import sessions_of
-    from nwb_ophys.sessions.running import run_session
-    from nwb_ophys.sessions.session import Share
 
     session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
     convert = OphysConverter.run_conversion

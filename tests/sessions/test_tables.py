@@ -56,8 +56,12 @@ def test_a_sheet_is_read_as_it_is_shown(tmp_path):
         [20240517, day, 7.5, True],
     ):
         book.active.append(row)
+    book.active.append([7, "NA"])
+    book.active["A4"].number_format = "000"
+    book.create_sheet("empty")
     book.save(tmp_path / "a.xlsx")
-    first, second = (row.values for row in read_table(tmp_path / "a.xlsx").rows)
+    first, second, third = (row.values for row in read_table(tmp_path / "a.xlsx").rows)
+    assert third == {"session_id": "007"}
     assert first == {
         "session_id": "007",
         "start": "2024-05-17T14:30:00",
@@ -66,9 +70,19 @@ def test_a_sheet_is_read_as_it_is_shown(tmp_path):
     assert (second["session_id"], second["start"]) == ("20240517", "2024-05-17")
 
 
+def test_sheets_that_are_not_read_are_named(tmp_path):
+    book = openpyxl.Workbook()
+    for sheet in (book.active, book.create_sheet("cohort 2")):
+        sheet.append(["session_id"])
+    book.save(tmp_path / "a.xlsx")
+    with pytest.warns(UserWarning, match="only the first sheet, 'Sheet', .*not 'cohort 2'"):
+        read_table(tmp_path / "a.xlsx")
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("a\tb\n1\t#REF!\n", "line 2: 'b' is #REF!, an error of a formula"),
         ("", "is empty"),
         ("a\ta\n1\t2\n", "the column 'a' twice"),
         ("a\tb\n1\t2\t3\n", "line 2: '3' is in a column without a name"),
@@ -106,9 +120,23 @@ def test_subjects_by_their_id_with_units_of_the_json_file_beside(tmp_path):
     assert subjects.row("M3") is None
 
 
+def test_columns_of_subjects_as_a_lab_names_them(tmp_path):
+    path = tmp_path / "subjects.csv"
+    path.write_text(
+        "Subject ID;Sex;Age (days);weight_g;age_group;Date of birth\n"
+        "M1;F;90;25,5;1;2024-05-01\nM2;F;12w;1,000;2;n/a\n"
+    )
+    with pytest.warns(UserWarning, match="for the column 'age_group', which"):
+        subjects = read_subjects(path)
+    own = {"sex": "F", "age": "90 days", "weight": "25.5 g", "date_of_birth": "2024-05-01"}
+    assert subjects.row("M1").values == own
+    assert subjects.row("M2").values == {"sex": "F", "age": "12w", "weight": "1,000"}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("subject_id\tage\tAge (d)\nM1\t1\t1\n", r"two columns of 'age', 'age' and 'Age \(d\)'"),
         ("name\tsex\nM1\tF\n", "needs a column 'participant_id'"),
         ("participant_id\tsex\nsub-M1\tF\nM1\tM\n", "'M1' is given twice, first in .*line 2"),
         ("participant_id\tsex\n\tF\n", "'participant_id' is empty"),
