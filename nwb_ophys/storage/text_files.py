@@ -13,7 +13,6 @@ from nwb_ophys.outside import check_output
 from nwb_ophys.storage.atomic import rename_new
 from nwb_ophys.storage.disk_errors import output_error
 
-
 _BEGINNING = 1 << 16
 
 
