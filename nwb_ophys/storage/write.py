@@ -32,7 +32,7 @@ from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCo
 from nwb_ophys.storage.record import Provenance, Recorder
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sharing import Executor, SharedFile, divided
-from nwb_ophys.storage.sources import Source, source_of, unwrapped
+from nwb_ophys.storage.sources import Source, unwrapped
 from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.streaming import FinishedFiles, outlet_of
 from nwb_ophys.storage.verification import Resources, check_written
@@ -184,7 +184,7 @@ def filled_at_the_end(
     io: Any,
     storage: Backend,
     options: WriteOptions,
-    find_source: Callable[[Any], Source | None] = source_of,
+    find_source: Callable[[Any], Source | None] | None = None,
     records: Mapping[str, Any] | None = None,
     recorder: Recorder | None = None,
     *,
@@ -198,8 +198,8 @@ def filled_at_the_end(
         Opened by the backend.
     storage : Backend
     options : WriteOptions
-    find_source : callable
-        Return the source of data, or None for data that hdmf writes itself.
+    find_source : callable, optional
+        See :func:`nwb_ophys.storage.planning.plan_datasets`.
     records : mapping, optional
         Detached data by the id of their object.
     recorder : Recorder, optional

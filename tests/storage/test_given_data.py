@@ -622,3 +622,26 @@ def test_a_name_in_zarr_makes_a_store(tmp_path):
     source = write_nwbfile(new_file(a=np.arange(9.0)), tmp_path / "a.nwb")
     assert repack(source, tmp_path / "a.nwb.zarr").is_dir()
     assert repack(source, tmp_path / "b.zarr", backend="hdf5").is_file()
+
+
+def test_arrays_of_zarr_are_copied_where_no_link_can_lead_to_them(tmp_path, backend):
+    """Fault: hdmf-zarr failed on arrays in memory, and hdmf read whole ones for HDF5."""
+    values = np.arange(60_000, dtype="u2").reshape(300, 200)
+    for given in (values, values[:9]):
+        data = zarr.array(given, chunks=(7, 200))
+        path = write_nwbfile(new_file(a=data), tmp_path / "a", backend=backend, overwrite=True)
+        np.testing.assert_array_equal(stored(path, DATA), given)
+
+
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_masked_values_are_refused(tmp_path, backend, size):
+    """Fault: the values that a mask hides were written as if there were no mask."""
+    given = np.ma.masked_array(np.arange(size), mask=np.arange(size) == size - 1)
+    wrapped = H5DataIO(given, compression="gzip")
+    lazy = Lazy(given, buffer_shape=(10,), chunk_shape=(10,))
+    for data in (given, wrapped, lazy):
+        with pytest.raises(SourceError, match=r"has masked values.*array\.filled"):
+            write_nwbfile(new_file(a=data), tmp_path / "a", backend=backend)
+    assert list(tmp_path.iterdir()) == []
+    path = write_nwbfile(new_file(a=given[:-1]), tmp_path / "a", backend=backend)
+    np.testing.assert_array_equal(stored(path, DATA), np.arange(size - 1))
