@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
-from hdmf.common import VectorData, VectorIndex
+from hdmf.common import DynamicTable, VectorData, VectorIndex
 from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
 from pynwb import NWBHDF5IO, TimeSeries
 
@@ -645,3 +645,53 @@ def test_masked_values_are_refused(tmp_path, backend, size):
     assert list(tmp_path.iterdir()) == []
     path = write_nwbfile(new_file(a=given[:-1]), tmp_path / "a", backend=backend)
     np.testing.assert_array_equal(stored(path, DATA), np.arange(size - 1))
+
+
+def _columns(**columns):
+    nwbfile = new_file()
+    given = [VectorData(name=n, description="d", data=each) for n, each in columns.items()]
+    nwbfile.add_acquisition(DynamicTable(name="t", description="d", columns=given))
+    return nwbfile
+
+
+def test_the_first_number_of_a_list_does_not_decide_for_all(tmp_path, backend):
+    """Fault: hdmf gave a dataset the type of the first number, and 2.5 after 1 became 2."""
+    given = {
+        "fractions": [1, 2.5, float("nan")],
+        "flags": [True, 2, 0],
+        "wrapped": H5DataIO([[1, 2], [3.5, 4], [5, 6]]),
+        "precise": [np.float32(1), 0.1, 2.0],
+        "objects": np.array([1, 2.5, 3], dtype=object),
+        "whole": [1, 2, 3],
+    }
+    nwbfile = _columns(**given)
+    nwbfile.add_acquisition(TimeSeries(name="a", data=[1] + [0.5] * 9_999, unit="a", rate=1.0))
+    path = write_nwbfile(nwbfile, tmp_path / "a", backend=backend)
+    for name, values in given.items():
+        expected = np.asarray(getattr(values, "data", values) if name == "wrapped" else values)
+        if name == "objects":
+            expected = expected.astype(float)
+        found = stored(path, f"acquisition/t/{name}")
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(stored(path, DATA), [1] + [0.5] * 9_999)
+    assert nwbfile.acquisition["t"]["fractions"].data[:2] == [1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["a", None, "b"], "None and texts"),
+        ([1.5, None], "None and numbers"),
+        (np.array(["a", np.nan], dtype=object), "numbers and texts"),
+        (np.array([[1, 2], [3]], dtype=object), "lists"),
+        (np.array(["2024-01-01"], "M8[s]"), "dates or durations"),
+    ],
+)
+def test_values_that_would_become_texts_are_refused(tmp_path, backend, values, words):
+    """Fault: Zarr stores had the texts 'None' and 'nan', and no dates."""
+    with pytest.raises(
+        ArgumentError, match=f"'acquisition/t/c' holds .*{words.removeprefix('holds ')}"
+    ):
+        write_nwbfile(_columns(c=values), tmp_path / "a", backend=backend)
+    assert list(tmp_path.iterdir()) == []
