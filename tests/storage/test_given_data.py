@@ -22,6 +22,7 @@ from nwb_ophys.errors import (
     ArgumentError,
     DiskError,
     MemoryLimitError,
+    OutputBusyError,
     OutputError,
     OutputExistsError,
     SourceError,
@@ -299,6 +300,26 @@ def test_a_file_that_another_process_wrote_meanwhile_is_left_alone(tmp_path, bac
         write_nwbfile(new_file(a=lazy), target, backend=backend)
     assert (target / "x" if backend == "zarr" else target).read_text() == "another's"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of files on Windows have no sharing")
+def test_a_file_that_another_program_has_open_for_writing(tmp_path):
+    """Fault: the file was replaced by its copy, and what the program wrote later was lost."""
+    path = write_nwbfile(new_file(a=np.arange(9)), tmp_path / "a.nwb")
+    series = TimeSeries(name="b", data=[1.0], unit="a", rate=1.0)
+    acts = (
+        lambda: append_to_nwbfile(path, lambda nwbfile: nwbfile.add_acquisition(series)),
+        lambda: write_nwbfile(new_file(a=np.arange(9)), path, overwrite=True),
+    )
+    for act in acts:
+        with h5py.File(path, "r+") as file:
+            with pytest.raises(OutputBusyError, match="is open for writing, here or in another"):
+                act()
+            file.attrs["late"] = 1
+        with h5py.File(path) as file:
+            assert "late" in file.attrs
+            act()  # a reader is no obstacle
+    assert [each.name for each in tmp_path.iterdir()] == ["a.nwb"]
 
 
 def test_two_that_append_at_the_same_time(tmp_path, backend):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -476,6 +476,10 @@ class Backend(ABC):
     @abstractmethod
     def copy(self, source: Path, target: Path) -> None:
         """Copy a file."""
+
+    def without_writers(self, path: Path) -> AbstractContextManager[None]:
+        """Keep other programs from writing a file within a block, where its library has locks."""
+        return nullcontext()
 
     def create(self, path: Path) -> Any:
         """Return a new file without contents, for :meth:`copy_except`."""
