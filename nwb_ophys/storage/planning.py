@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
@@ -22,6 +24,7 @@ from nwb_ophys.storage.configuration import (
     DatasetConfiguration,
     FileConfiguration,
 )
+from nwb_ophys.storage.given_data import source_of_given
 from nwb_ophys.storage.grid import Shape, default_chunk_shape
 from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
@@ -169,6 +172,7 @@ def plan_datasets(
     *,
     is_written: Callable[[DatasetBuilder], bool] = lambda builder: False,
     find_source: Callable[[Any], Source | None] | None = None,
+    replaced: Path | None = None,
 ) -> list[PlannedDataset]:
     """Plan the datasets of a file that are large or lazy.
 
@@ -182,8 +186,10 @@ def plan_datasets(
     is_written : callable
         Return whether a dataset is in the file already.
     find_source : callable, optional
-        Return the source of data, or None for data that hdmf writes itself. By default the backend
-        does, for data that a user gave.
+        Return the source of data, or None for data that hdmf writes itself; by default
+        :func:`nwb_ophys.storage.given_data.source_of_given`.
+    replaced : pathlib.Path, optional
+        File whose place the new one takes.
 
     Raises
     ------
@@ -197,7 +203,8 @@ def plan_datasets(
             f"The configuration is of backend '{configuration.backend}', but '{backend.name}' is "
             "to be written; make a configuration for that backend."
         )
-    planned, find = [], find_source or backend.source_of_given
+    planned = []
+    find = find_source or partial(source_of_given, backend=backend, replaced=replaced)
     for location, builder in datasets:
         if not is_written(builder):
             _warn_of_foreign(location, builder.data, configuration, backend)

@@ -19,6 +19,7 @@ from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.engine import FillTask, fill, open_task, scratch_for
 from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.given_data import check_links
 from nwb_ophys.storage.grid import whole
 from nwb_ophys.storage.hashes import BlockDigests, DatasetHash
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
@@ -216,15 +217,7 @@ def filled_at_the_end(
 
     def declare(root: GroupBuilder) -> bool:
         reattach(root, records or {})
-        planned.extend(
-            plan_datasets(
-                dataset_builders(root),
-                configuration,
-                storage,
-                is_written=io.get_written,
-                find_source=find_source,
-            )
-        )
+        planned.extend(_planned(root, storage, options, io.get_written, find_source, resumption))
         given.update((name, each.data) for name, each in dataset_builders(root))
         is_new = not resumption.adopts(planned, root, io.get_written)
         if is_new:
@@ -246,6 +239,29 @@ def filled_at_the_end(
     finally:
         # The function refers to the files of the sources, and the IO object to itself.
         io.before_writing = None
+
+
+def _planned(
+    root: GroupBuilder,
+    storage: Backend,
+    options: WriteOptions,
+    is_written: Callable[[DatasetBuilder], bool],
+    find_source: Callable[[Any], Source | None] | None,
+    resumption: Resumption,
+) -> list[PlannedDataset]:
+    """Plan the datasets of a tree of builders, and check the data that a user gave."""
+    replaced = None if options.in_place else resumption.target
+    planned = plan_datasets(
+        dataset_builders(root),
+        options.configuration or BackendConfiguration(backend=storage.name),
+        storage,
+        is_written=is_written,
+        find_source=find_source,
+        replaced=replaced,
+    )
+    if find_source is None and replaced is not None:
+        check_links(root, replaced)
+    return planned
 
 
 def fill_planned(

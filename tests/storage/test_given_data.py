@@ -29,7 +29,7 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.storage import WriteOptions, append_to_nwbfile
+from nwb_ophys.storage import WriteOptions, append_to_nwbfile, get_backend
 from nwb_ophys.storage.backends.hdf5 import Hdf5Source
 from nwb_ophys.storage.disk_errors import disk_errors
 from nwb_ophys.tools import add_plane_segmentation
@@ -652,6 +652,26 @@ def test_arrays_of_zarr_are_copied_where_no_link_can_lead_to_them(tmp_path, back
         data = zarr.array(given, chunks=(7, 200))
         path = write_nwbfile(new_file(a=data), tmp_path / "a", backend=backend, overwrite=True)
         np.testing.assert_array_equal(stored(path, DATA), given)
+
+
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_data_of_the_file_that_is_replaced_are_copied(tmp_path, backend, size):
+    """Fault: the new file had links to itself, and the data were lost."""
+    values = np.arange(size)
+    path = write_nwbfile(new_file(a=values), tmp_path / "a", backend=backend)
+    with get_backend(backend).open(path, "r") as io:
+        series = io.read().acquisition["a"]
+        write_nwbfile(new_file(a=series.data), path, backend=backend, overwrite=True)
+    np.testing.assert_array_equal(stored(path, DATA), values)
+
+
+def test_texts_of_the_file_that_is_replaced_are_refused(tmp_path):
+    path = write_nwbfile(_columns(c=["a", "b"]), tmp_path / "a.nwb")
+    with h5py.File(path) as file:
+        texts = file["acquisition/t/c"]
+        with pytest.raises(OutputError, match=r"'acquisition/t/c' is read from .* link to itself"):
+            write_nwbfile(_columns(c=texts), path, overwrite=True)
+    assert stored(path, "acquisition/t/c").tolist() == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("size", [10, 40_000])

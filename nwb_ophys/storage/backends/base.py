@@ -22,7 +22,7 @@ from nwb_ophys.storage.grid import Selection, Shape, tile_shape
 from nwb_ophys.storage.hashes import BlockDigests, digest
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.journal import ChunkProgress
-from nwb_ophys.storage.sources import ArraySource, Source, is_fillable, source_of, unwrapped
+from nwb_ophys.storage.sources import ArraySource, Source
 from nwb_ophys.storage.stored_objects import StoredObject
 from nwb_ophys.storage.streaming import FinishedFiles
 
@@ -399,21 +399,13 @@ class Backend(ABC):
     def stored_source(self, dataset: Any) -> Source:
         """Return an open dataset of this backend as a source."""
 
-    def source_of_given(self, value: Any) -> Source | None:
-        """Return data that a user gave as a source, or None for data that hdmf writes or links."""
-        found, data = source_of(value), unwrapped(value)
-        if found is not None:
-            return found
-        holder = next((backend for backend in all_backends() if backend.holds(data)), None)
-        if holder is None or (holder is self and self.links(data)):
-            return None
-        if not is_fillable(data.shape, data.dtype):
-            return None
-        return ArraySource(data, "an open dataset of another file")
-
     def links(self, data: Any) -> bool:
         """Return whether hdmf can link to an open dataset of this backend."""
         return True
+
+    @abstractmethod
+    def file_of(self, data: Any) -> str | Path | None:
+        """Return the file or folder of an open dataset of this backend, if it has one."""
 
     def checked_source(self, dataset: Any) -> Source:
         """Return an open dataset as a source that checks stored chunks before it decodes them."""

@@ -290,6 +290,10 @@ class Hdf5Backend(Backend):
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
 
+    def file_of(self, data: Any) -> str | Path | None:
+        """Return the file of an open dataset."""
+        return str(data.file.filename)
+
     def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
         """Return the number of bytes of values that are encoded as one chunk."""
         compression = parse_compression(configuration.compression or "none")

@@ -127,7 +127,7 @@ def _check_kinds(data: Any, place: str) -> None:
 
 
 def _kinds_in(data: Any) -> set[str]:
-    """Return the kinds of values in a flat list or an array of objects; none of other data."""
+    """Return the kinds of values in a flat list or an array of objects; nothing for other data."""
     is_array = isinstance(data, np.ndarray) and data.dtype.kind == "O"
     if not (is_array or isinstance(data, list)):
         return set()
