@@ -11,7 +11,13 @@ import attrs
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.remote.paths import RemotePath
-from nwb_ophys.storage.identity import UnknownSourceError, file_facts, origins_of, text_of
+from nwb_ophys.storage.identity import (
+    UnknownSourceError,
+    file_facts,
+    is_within,
+    origins_of,
+    text_of,
+)
 
 # A file beside a source that has its name may belong to it, unless it is a converted file.
 _CONVERTED = (".nwb", ".zarr")
@@ -65,7 +71,7 @@ def check_other_sources(source: Any, target: Path, *, in_place: bool) -> None:
     if not (isinstance(target, RemotePath) or target.exists()):
         return
     for name, interface in _streams(source):
-        if any(_is_within(path, target) for path in _known_files(interface)):
+        if any(is_within(path, target) for path in _known_files(interface)):
             reason = (
                 "cannot be changed in its place meanwhile; leave out in_place=True, so that a copy "
                 "is appended to"
@@ -74,15 +80,6 @@ def check_other_sources(source: Any, target: Path, *, in_place: bool) -> None:
                 "for the output"
             )
             raise ArgumentError(f"The stream '{name}' is read from '{target}', which {reason}.")
-
-
-def _is_within(path: Path, target: Path) -> bool:
-    """Return whether a path is the target or lies in it, whatever its name or links are."""
-    if target in (path, *path.parents):
-        return True
-    if isinstance(path, RemotePath) or isinstance(target, RemotePath):
-        return False
-    return any(each.exists() and each.samefile(target) for each in (path, *path.parents))
 
 
 def _known_files(interface: Any) -> set[Path]:
