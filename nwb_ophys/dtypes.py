@@ -47,6 +47,28 @@ def widened(dtype: Any) -> np.dtype[Any]:
     return given
 
 
+def without_mask(values: Any, what: str) -> NDArray[Any]:
+    """Return values as a plain array.
+
+    Parameters
+    ----------
+    values : array-like
+    what : str
+        Source of the values, for the message.
+
+    Raises
+    ------
+    SourceError
+        When some are masked; a plain array would show what the mask hides.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise SourceError(
+            f"{what} has masked values, which NWB cannot store; give numbers for them first, such "
+            "as array.filled(0)."
+        )
+    return np.asarray(values)
+
+
 def is_number(dtype: Any) -> bool:
     """Return whether values of a dtype can be stored as numbers, by :func:`widened`."""
     kind = widened(dtype)

@@ -21,6 +21,7 @@ import click
 
 from nwb_ophys.errors import OutputError, printable
 from nwb_ophys.outside import check_output
+from nwb_ophys.storage.text_files import is_text, not_text
 
 
 def say(text: str, *, err: bool = False, always: bool = False) -> None:
@@ -110,7 +111,7 @@ def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
     Raises
     ------
     OutputError
-        When the file cannot be written.
+        When the file cannot be written, or is not a text file.
     """
     if log_path is None:
         token = _OUTPUT.set(Output(is_quiet=is_quiet))
@@ -119,10 +120,15 @@ def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
         finally:
             _OUTPUT.reset(token)
         return
-    check_output(Path(log_path))
+    place = Path(log_path).expanduser()
+    check_output(place)
     try:
+        if place.is_file() and not is_text(place):  # a recording, perhaps
+            raise not_text(log_path)
         # Line by line, so that whoever looks at it sees how far the command is.
-        log = Path(log_path).expanduser().open("a", encoding="utf-8", buffering=1)
+        log = place.open("a", encoding="utf-8", buffering=1)
+    except OutputError:
+        raise
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"The log file '{log_path}' cannot be written: {reason}.") from error

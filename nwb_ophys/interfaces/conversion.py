@@ -220,8 +220,8 @@ class Convertible(ABC):
             connected(cluster) as client,
             reserved(nwbfile_path, overwrite=overwrite, append=append) as path,
         ):
-            if in_place:
-                check_other_sources(self, path)
+            if in_place or overwrite:
+                check_other_sources(self, final_path(nwbfile_path, path), in_place=in_place)
             prepared = self.prepare(metadata, given, joins_file=joins_file)
             if nwbfile is None:  # an object may hold data of other sources
                 facts = partial(source_facts, self, prepared.options, path)

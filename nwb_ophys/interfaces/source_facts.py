@@ -10,7 +10,14 @@ import attrs
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.interfaces.made_from import paths_of
-from nwb_ophys.storage.identity import UnknownSourceError, file_facts, origins_of, text_of
+from nwb_ophys.remote.paths import RemotePath
+from nwb_ophys.storage.identity import (
+    UnknownSourceError,
+    file_facts,
+    is_within,
+    origins_of,
+    text_of,
+)
 
 # A file beside a source that has its name may belong to it, unless it is a converted file.
 _CONVERTED = (".nwb", ".zarr")
@@ -44,29 +51,42 @@ def source_facts(source: Any, options: Mapping[str, Any], target: Path) -> dict[
     return found
 
 
-def check_other_sources(source: Any, target: Path) -> None:
-    """Check that no stream is read from the file that is changed in its place.
+def check_other_sources(source: Any, target: Path, *, in_place: bool) -> None:
+    """Check that no stream is read from the file that is replaced, or changed in its place.
 
     Parameters
     ----------
     source : Convertible
         An interface or a converter.
     target : pathlib.Path
-        Links followed.
+        Links followed, or that of a URL.
+    in_place : bool
+        Whether it is changed in its place; otherwise it is replaced.
 
     Raises
     ------
     ArgumentError
         If one is; names it.
     """
+    if not (isinstance(target, RemotePath) or target.exists()):
+        return
     for name, interface in _streams(source):
-        stated, _ = origins_of(dict(_arguments(interface)))
-        for path in {each.resolve() for each in [*stated, *paths_of(interface)]}:
-            if target in (path, *path.parents):
-                raise ArgumentError(
-                    f"The stream '{name}' is read from '{target}', which cannot be changed in its "
-                    "place meanwhile; leave out in_place=True, so that a copy is appended to."
-                )
+        if any(is_within(path, target) for path in _known_files(interface)):
+            reason = (
+                "cannot be changed in its place meanwhile; leave out in_place=True, so that a copy "
+                "is appended to"
+                if in_place
+                else "would be lost with all that a conversion does not copy; choose another name "
+                "for the output"
+            )
+            raise ArgumentError(f"The stream '{name}' is read from '{target}', which {reason}.")
+
+
+def _known_files(interface: Any) -> set[Path]:
+    """Return the files and folders of a stream as far as they are known, links followed."""
+    files, _ = origins_of(getattr(interface, "extractor", None))
+    stated, _ = origins_of(dict(_arguments(interface)))
+    return {path.resolve() for path in [*files, *stated, *paths_of(interface)]}
 
 
 def _streams(source: Any, path: str = "") -> Iterator[tuple[str, Any]]:

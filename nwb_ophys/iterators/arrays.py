@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.dtypes import stored_dtype
+from nwb_ophys.dtypes import stored_dtype, without_mask
 from nwb_ophys.extractors.labels import array_label
 from nwb_ophys.iterators.base import ArrayLike, check_positive
 from nwb_ophys.memory import slowest_axis
@@ -48,4 +48,4 @@ class SliceableDataChunkIterator(ArrayLike):
         return tuple(int(size) for size in self.data.shape)
 
     def _get_data(self, selection: tuple[slice, ...]) -> NDArray[Any]:
-        return self.as_stored(np.asarray(self.data[selection]))
+        return self.as_stored(without_mask(self.data[selection], self.source_label))

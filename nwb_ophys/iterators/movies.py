@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.dtypes import stored_dtype
+from nwb_ophys.dtypes import stored_dtype, without_mask
 from nwb_ophys.errors import ArgumentError, SourceError
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.extractors.pool import ExtractorPool
@@ -159,13 +159,14 @@ def read_series(
     expected = (stop - start, rows, columns, *depth)
     try:
         if reads_planes:
-            series = np.asarray(extractor.get_planes(start, stop, planes))
+            given = extractor.get_planes(start, stop, planes)
         else:
-            series = np.asarray(extractor.get_series(start_sample=start, end_sample=stop))
+            given = extractor.get_series(start_sample=start, end_sample=stop)
     except StopIteration as error:  # hdmf would end the data there
         raise SourceError(
             f"{extractor_label(extractor)} ended within frames {start} to {stop}."
         ) from error
+    series = without_mask(given, extractor_label(extractor))
     if series.shape != expected and start + 1 == stop and series.size == math.prod(expected):
         series = series.reshape(expected)  # some readers drop the axis of a single sample
     if series.shape != expected:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -495,16 +495,24 @@ def replacing(target: Path, storage: Backend, resumption: Resumption) -> Iterato
     OutputError
         When it cannot be put on the disk, or not in the place of the target, or when another
         process has written the target meanwhile.
+    OutputBusyError
+        When another program has the target open for writing.
     """
     partial = HiddenNames.beside(target).partial(storage.suffix)
     before = fingerprint(target)
-    with resumption.cleaned_at_the_end(partial):
+    with _without_writers(target), resumption.cleaned_at_the_end(partial):
         with blosc_without_lock(), disk_errors(target, partial), same_folder(target):
             yield partial
         complete = resumption.complete_file(partial)
         with output_errors(target, partial):
             flush(complete)
             replace_target(complete, target, before)
+
+
+def _without_writers(target: Path) -> AbstractContextManager[None]:
+    """Keep other programs from writing what is at a path, until it is replaced."""
+    there = backend_of_path(target) if target.is_file() else None
+    return nullcontext() if there is None else there.without_writers(target)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from hdmf.build import DatasetBuilder, GroupBuilder, LinkBuilder, ReferenceBuild
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 from numpy.typing import NDArray
 
-from nwb_ophys.remote.paths import walk
+from nwb_ophys.remote.paths import RemotePath, walk
 from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
 from nwb_ophys.storage.hidden_names import HiddenName
 from nwb_ophys.storage.planning import PlannedDataset
@@ -155,6 +155,15 @@ def origins_of(source: Any, depth: int = _DEPTH) -> tuple[set[Path], list[NDArra
                 files |= more_files
                 arrays += more_arrays
     return files, arrays
+
+
+def is_within(path: Path, target: Path) -> bool:
+    """Return whether a path is the target or lies in it, whatever its name or links are."""
+    if target in (path, *path.parents):
+        return True
+    if isinstance(path, RemotePath) or isinstance(target, RemotePath):
+        return False
+    return any(each.exists() and each.samefile(target) for each in (path, *path.parents))
 
 
 def _paths_in(value: Any) -> Iterator[Path]:

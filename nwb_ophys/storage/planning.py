@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
+import numpy as np
 from hdmf.build import DatasetBuilder
 from pynwb import NWBFile
 
+from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.backends.base import Backend, WrapperSettings
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND, get_backend
@@ -20,11 +24,12 @@ from nwb_ophys.storage.configuration import (
     DatasetConfiguration,
     FileConfiguration,
 )
+from nwb_ophys.storage.given_data import source_of_given
 from nwb_ophys.storage.grid import Shape, default_chunk_shape
 from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
 from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
-from nwb_ophys.storage.sources import Source, source_of
+from nwb_ophys.storage.sources import Source, source_of, unwrapped
 
 _Configuration = TypeVar("_Configuration", bound=FileConfiguration)
 
@@ -166,7 +171,8 @@ def plan_datasets(
     backend: Backend,
     *,
     is_written: Callable[[DatasetBuilder], bool] = lambda builder: False,
-    find_source: Callable[[Any], Source | None] = source_of,
+    find_source: Callable[[Any], Source | None] | None = None,
+    replaced: Path | None = None,
 ) -> list[PlannedDataset]:
     """Plan the datasets of a file that are large or lazy.
 
@@ -179,8 +185,11 @@ def plan_datasets(
     backend : Backend
     is_written : callable
         Return whether a dataset is in the file already.
-    find_source : callable
-        Return the source of data, or None for data that hdmf writes itself.
+    find_source : callable, optional
+        Return the source of data, or None for data that hdmf writes itself; by default
+        :func:`nwb_ophys.storage.given_data.source_of_given`.
+    replaced : pathlib.Path, optional
+        File whose place the new one takes.
 
     Raises
     ------
@@ -195,10 +204,12 @@ def plan_datasets(
             "to be written; make a configuration for that backend."
         )
     planned = []
+    find = find_source or partial(source_of_given, backend=backend, replaced=replaced)
     for location, builder in datasets:
         if not is_written(builder):
             _warn_of_foreign(location, builder.data, configuration, backend)
-        source = None if is_written(builder) else find_source(data_of(builder))
+            _check_mask(location, data_of(builder))
+        source = None if is_written(builder) else find(data_of(builder))
         if source is not None and backend.can_fill(source.dtype):
             how = _resolved(location, builder.data, source, configuration, backend)
             planned.append(
@@ -211,6 +222,12 @@ def plan_datasets(
     for each in planned:
         budget.check(each.location, each.source, each.chunk_shape)
     return planned
+
+
+def _check_mask(location: str, given: Any) -> None:
+    data = unwrapped(given)
+    if isinstance(data, np.ma.MaskedArray):
+        without_mask(data, f"'{location}'")
 
 
 def _warn_of_foreign(

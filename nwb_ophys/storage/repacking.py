@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 import numpy as np
-from hdmf.build import DatasetBuilder
+from hdmf.build import DatasetBuilder, GroupBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.outside import reading_from, require_ordinary
@@ -35,6 +35,7 @@ from nwb_ophys.storage.files import closed_at_the_end, final_path, replacing, re
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.identity import file_facts
 from nwb_ophys.storage.in_place import check_whole
+from nwb_ophys.storage.named_files import move_named_files
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, plan_datasets
 from nwb_ophys.storage.progress import ProgressCallback
 from nwb_ophys.storage.record import CopyRecorder, Provenance
@@ -67,6 +68,7 @@ def repack(
     growth are lost, and a table of references with other fields, such as the ``timeseries`` of
     trials, is refused. Where the chunks of the source lie across those of the target, some are
     decoded several times, unless ``buffer_gb`` holds all chunks along one step of time three times.
+    Relative names of other files, such as videos, are changed for a copy in another folder.
 
     Parameters
     ----------
@@ -191,6 +193,13 @@ def _export(
         _export_errors(source, storage),
         disk_errors(target, partial),
     ):
+        declare = io.before_writing
+
+        def move_and_declare(root: GroupBuilder) -> bool:
+            move_named_files(root, as_path(source).expanduser(), partial)
+            return bool(declare(root))
+
+        io.before_writing = move_and_declare
         io.export(src_io=read, write_args={"link_data": False})
 
 

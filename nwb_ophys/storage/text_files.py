@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import shutil
 import uuid
 from contextlib import suppress
@@ -12,6 +13,41 @@ from nwb_ophys.outside import check_output
 from nwb_ophys.storage.atomic import rename_new
 from nwb_ophys.storage.disk_errors import output_error
 
+_BEGINNING = 1 << 16
+
+
+def is_text(path: Path) -> bool:
+    """Return whether a file begins as a text in UTF-8; an empty file does.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    beginning = beginning_of(path)
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in beginning
+
+
+def beginning_of(path: Path) -> bytes:
+    """Return the first bytes of a file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(_BEGINNING)
+
+
+def not_text(path: str | Path) -> OutputError:
+    """Return the error for a file of data that is given as the place of a text."""
+    return OutputError(f"'{path}' is not a text file. It is left as it is; choose another name.")
+
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     """Write a text file; a former file stays until the new one is whole.
@@ -21,7 +57,7 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
     OutputExistsError
         If the file exists and ``overwrite`` is False.
     OutputError
-        If the file cannot be written.
+        If the file cannot be written, or what is there is not a text file.
     """
     path = Path(path)
     place = path.resolve()
@@ -34,6 +70,8 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
             )
         if path.exists() and not overwrite:
             raise FileExistsError
+        if path.exists() and not is_text(path):  # a recording, perhaps
+            raise not_text(path)
         partial.write_text(text, encoding="utf-8")
         if not overwrite:
             rename_new(partial, place)

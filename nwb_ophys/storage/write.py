@@ -19,6 +19,7 @@ from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.engine import FillTask, fill, open_task, scratch_for
 from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
+from nwb_ophys.storage.given_data import check_links
 from nwb_ophys.storage.grid import whole
 from nwb_ophys.storage.hashes import BlockDigests, DatasetHash
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
@@ -32,7 +33,7 @@ from nwb_ophys.storage.progress import ProgressBar, ProgressCallback, ProgressCo
 from nwb_ophys.storage.record import Provenance, Recorder
 from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sharing import Executor, SharedFile, divided
-from nwb_ophys.storage.sources import Source, source_of, unwrapped
+from nwb_ophys.storage.sources import Source, unwrapped
 from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.streaming import FinishedFiles, outlet_of
 from nwb_ophys.storage.verification import Resources, check_written
@@ -184,7 +185,7 @@ def filled_at_the_end(
     io: Any,
     storage: Backend,
     options: WriteOptions,
-    find_source: Callable[[Any], Source | None] = source_of,
+    find_source: Callable[[Any], Source | None] | None = None,
     records: Mapping[str, Any] | None = None,
     recorder: Recorder | None = None,
     *,
@@ -198,8 +199,8 @@ def filled_at_the_end(
         Opened by the backend.
     storage : Backend
     options : WriteOptions
-    find_source : callable
-        Return the source of data, or None for data that hdmf writes itself.
+    find_source : callable, optional
+        See :func:`nwb_ophys.storage.planning.plan_datasets`.
     records : mapping, optional
         Detached data by the id of their object.
     recorder : Recorder, optional
@@ -216,15 +217,7 @@ def filled_at_the_end(
 
     def declare(root: GroupBuilder) -> bool:
         reattach(root, records or {})
-        planned.extend(
-            plan_datasets(
-                dataset_builders(root),
-                configuration,
-                storage,
-                is_written=io.get_written,
-                find_source=find_source,
-            )
-        )
+        planned.extend(_planned(root, storage, options, io.get_written, find_source, resumption))
         given.update((name, each.data) for name, each in dataset_builders(root))
         is_new = not resumption.adopts(planned, root, io.get_written)
         if is_new:
@@ -246,6 +239,29 @@ def filled_at_the_end(
     finally:
         # The function refers to the files of the sources, and the IO object to itself.
         io.before_writing = None
+
+
+def _planned(
+    root: GroupBuilder,
+    storage: Backend,
+    options: WriteOptions,
+    is_written: Callable[[DatasetBuilder], bool],
+    find_source: Callable[[Any], Source | None] | None,
+    resumption: Resumption,
+) -> list[PlannedDataset]:
+    """Plan the datasets of a tree of builders, and check the data that a user gave."""
+    replaced = None if options.in_place else resumption.target
+    planned = plan_datasets(
+        dataset_builders(root),
+        options.configuration or BackendConfiguration(backend=storage.name),
+        storage,
+        is_written=is_written,
+        find_source=find_source,
+        replaced=replaced,
+    )
+    if find_source is None and replaced is not None:
+        check_links(root, replaced)
+    return planned
 
 
 def fill_planned(

@@ -11,7 +11,9 @@ from typing import Any
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage import WriteOptions, target
+from nwb_ophys.storage.identity import is_within, origins_of
 from nwb_ophys.writers.session import make_nwbfile
 from nwb_ophys.writers.streams import add_imaging, add_segmentation
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
@@ -64,6 +66,7 @@ def write_imaging(
         message = 'buffer_size is deprecated; use iterator_options={"buffer_gb": …}.'
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         options["buffer_gb"] = buffer_size
+    _check_other_source(imaging, nwbfile_path, overwrite)
     with _destination(nwbfile_path, nwbfile, metadata, overwrite, verbose) as destination:
         add_imaging(
             imaging,
@@ -109,6 +112,7 @@ def write_segmentation(
     AssertionError
         When both a path and an object are given.
     """
+    _check_other_source(segmentation_extractor, nwbfile_path, overwrite)
     with _destination(nwbfile_path, nwbfile, metadata, overwrite, verbose) as destination:
         add_segmentation(
             segmentation_extractor,
@@ -121,6 +125,25 @@ def write_segmentation(
             compression_options=compression_options,
         )
     return destination
+
+
+def _check_other_source(extractor: Any, path: str | Path | None, overwrite: bool) -> None:
+    """Check that an extractor is not read from the file that is replaced.
+
+    Raises
+    ------
+    ArgumentError
+        If it is.
+    """
+    if path is None or not overwrite:
+        return
+    target = as_path(path).expanduser()
+    files, _ = origins_of(extractor)
+    if any(is_within(file.resolve(), target) for file in files if target.exists()):
+        raise ArgumentError(
+            f"'{path}' is the file from which the data are read, and what else it holds would be "
+            "lost; give another name, or leave out overwrite=True to add to it."
+        )
 
 
 @contextmanager

@@ -310,3 +310,29 @@ def test_a_disk_that_is_too_small_is_named_with_the_flag(run, raw, monkeypatch):
     assert told.is_mistake("has 10 bytes free.", "or use --no-space-check to write all the same.")
     assert not list(raw.glob("*out*"))
     assert run("convert", "suite2p", *TO, "--set", START, "--no-space-check").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["convert", "--overwrite", *TO, "--report", "movie.tif", "suite2p"], "an HTML page"),
+        (["convert", "movie.tif", *TO, *RATE, "--log-file", "movie.tif"], "a text file"),
+        (["metadata", "movie.tif", *RATE, "-o", "movie.tif", "--overwrite"], "a text file"),
+        (["report", "absent.nwb", "-o", "movie.tif", "--overwrite"], "an HTML page"),
+    ],
+)
+def test_a_recording_is_not_replaced_by_a_text(run, raw, arguments, words):
+    content = Path("movie.tif").read_bytes()
+    told = run(*arguments)
+    assert told.is_mistake("'movie.tif'", f"is not {words}", "left as it is"), told
+    assert Path("movie.tif").read_bytes() == content
+
+
+def test_the_file_that_is_read_is_not_replaced(run, raw):
+    run("convert", "movie.tif", "-o", "a.nwb", *RATE, "--set", START)
+    content = Path("a.nwb").read_bytes()
+    Path("link.nwb").symlink_to("a.nwb")
+    for output in ("a.nwb", "link.nwb"):
+        told = run("convert", "a.nwb", "-o", output, "--overwrite")
+        assert told.is_mistake("is read from", "would be lost", "choose another name"), told
+    assert Path("a.nwb").read_bytes() == content

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
-from hdmf.common import VectorData, VectorIndex
+from hdmf.common import DynamicTable, VectorData, VectorIndex
 from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
 from pynwb import NWBHDF5IO, TimeSeries
 
@@ -22,13 +22,14 @@ from nwb_ophys.errors import (
     ArgumentError,
     DiskError,
     MemoryLimitError,
+    OutputBusyError,
     OutputError,
     OutputExistsError,
     SourceError,
     SourceNotFoundError,
 )
 from nwb_ophys.extractors.arrays import ArraySegmentationExtractor
-from nwb_ophys.storage import WriteOptions, append_to_nwbfile
+from nwb_ophys.storage import WriteOptions, append_to_nwbfile, get_backend
 from nwb_ophys.storage.backends.hdf5 import Hdf5Source
 from nwb_ophys.storage.disk_errors import disk_errors
 from nwb_ophys.tools import add_plane_segmentation
@@ -299,6 +300,26 @@ def test_a_file_that_another_process_wrote_meanwhile_is_left_alone(tmp_path, bac
         write_nwbfile(new_file(a=lazy), target, backend=backend)
     assert (target / "x" if backend == "zarr" else target).read_text() == "another's"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks of files on Windows have no sharing")
+def test_a_file_that_another_program_has_open_for_writing(tmp_path):
+    """Fault: the file was replaced by its copy, and what the program wrote later was lost."""
+    path = write_nwbfile(new_file(a=np.arange(9)), tmp_path / "a.nwb")
+    series = TimeSeries(name="b", data=[1.0], unit="a", rate=1.0)
+    acts = (
+        lambda: append_to_nwbfile(path, lambda nwbfile: nwbfile.add_acquisition(series)),
+        lambda: write_nwbfile(new_file(a=np.arange(9)), path, overwrite=True),
+    )
+    for act in acts:
+        with h5py.File(path, "r+") as file:
+            with pytest.raises(OutputBusyError, match="is open for writing, here or in another"):
+                act()
+            file.attrs["late"] = 1
+        with h5py.File(path) as file:
+            assert "late" in file.attrs
+            act()  # a reader is no obstacle
+    assert [each.name for each in tmp_path.iterdir()] == ["a.nwb"]
 
 
 def test_two_that_append_at_the_same_time(tmp_path, backend):
@@ -622,3 +643,96 @@ def test_a_name_in_zarr_makes_a_store(tmp_path):
     source = write_nwbfile(new_file(a=np.arange(9.0)), tmp_path / "a.nwb")
     assert repack(source, tmp_path / "a.nwb.zarr").is_dir()
     assert repack(source, tmp_path / "b.zarr", backend="hdf5").is_file()
+
+
+def test_arrays_of_zarr_are_copied_where_no_link_can_lead_to_them(tmp_path, backend):
+    """Fault: hdmf-zarr failed on arrays in memory, and hdmf read whole ones for HDF5."""
+    values = np.arange(60_000, dtype="u2").reshape(300, 200)
+    for given in (values, values[:9]):
+        data = zarr.array(given, chunks=(7, 200))
+        path = write_nwbfile(new_file(a=data), tmp_path / "a", backend=backend, overwrite=True)
+        np.testing.assert_array_equal(stored(path, DATA), given)
+
+
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_data_of_the_file_that_is_replaced_are_copied(tmp_path, backend, size):
+    """Fault: the new file had links to itself, and the data were lost."""
+    values = np.arange(size)
+    path = write_nwbfile(new_file(a=values), tmp_path / "a", backend=backend)
+    with get_backend(backend).open(path, "r") as io:
+        series = io.read().acquisition["a"]
+        write_nwbfile(new_file(a=series.data), path, backend=backend, overwrite=True)
+    np.testing.assert_array_equal(stored(path, DATA), values)
+
+
+def test_texts_of_the_file_that_is_replaced_are_refused(tmp_path):
+    path = write_nwbfile(_columns(c=["a", "b"]), tmp_path / "a.nwb")
+    with h5py.File(path) as file:
+        texts = file["acquisition/t/c"]
+        with pytest.raises(OutputError, match=r"'acquisition/t/c' is read from .* link to itself"):
+            write_nwbfile(_columns(c=texts), path, overwrite=True)
+    assert stored(path, "acquisition/t/c").tolist() == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("size", [10, 40_000])
+def test_masked_values_are_refused(tmp_path, backend, size):
+    """Fault: the values that a mask hides were written as if there were no mask."""
+    given = np.ma.masked_array(np.arange(size), mask=np.arange(size) == size - 1)
+    wrapped = H5DataIO(given, compression="gzip")
+    lazy = Lazy(given, buffer_shape=(10,), chunk_shape=(10,))
+    for data in (given, wrapped, lazy):
+        with pytest.raises(SourceError, match=r"has masked values.*array\.filled"):
+            write_nwbfile(new_file(a=data), tmp_path / "a", backend=backend)
+    assert list(tmp_path.iterdir()) == []
+    path = write_nwbfile(new_file(a=given[:-1]), tmp_path / "a", backend=backend)
+    np.testing.assert_array_equal(stored(path, DATA), np.arange(size - 1))
+
+
+def _columns(**columns):
+    nwbfile = new_file()
+    given = [VectorData(name=n, description="d", data=each) for n, each in columns.items()]
+    nwbfile.add_acquisition(DynamicTable(name="t", description="d", columns=given))
+    return nwbfile
+
+
+def test_the_first_number_of_a_list_does_not_decide_for_all(tmp_path, backend):
+    """Fault: hdmf gave a dataset the type of the first number, and 2.5 after 1 became 2."""
+    given = {
+        "fractions": [1, 2.5, float("nan")],
+        "flags": [True, 2, 0],
+        "wrapped": H5DataIO([[1, 2], [3.5, 4], [5, 6]]),
+        "precise": [np.float32(1), 0.1, 2.0],
+        "objects": np.array([1, 2.5, 3], dtype=object),
+        "whole": [1, 2, 3],
+    }
+    nwbfile = _columns(**given)
+    nwbfile.add_acquisition(TimeSeries(name="a", data=[1] + [0.5] * 9_999, unit="a", rate=1.0))
+    path = write_nwbfile(nwbfile, tmp_path / "a", backend=backend)
+    for name, values in given.items():
+        expected = np.asarray(getattr(values, "data", values) if name == "wrapped" else values)
+        if name == "objects":
+            expected = expected.astype(float)
+        found = stored(path, f"acquisition/t/{name}")
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(stored(path, DATA), [1] + [0.5] * 9_999)
+    assert nwbfile.acquisition["t"]["fractions"].data[:2] == [1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (["a", None, "b"], "None and texts"),
+        ([1.5, None], "None and numbers"),
+        (np.array(["a", np.nan], dtype=object), "numbers and texts"),
+        (np.array([[1, 2], [3]], dtype=object), "lists"),
+        (np.array(["2024-01-01"], "M8[s]"), "dates or durations"),
+    ],
+)
+def test_values_that_would_become_texts_are_refused(tmp_path, backend, values, words):
+    """Fault: Zarr stores had the texts 'None' and 'nan', and no dates."""
+    with pytest.raises(
+        ArgumentError, match=f"'acquisition/t/c' holds .*{words.removeprefix('holds ')}"
+    ):
+        write_nwbfile(_columns(c=values), tmp_path / "a", backend=backend)
+    assert list(tmp_path.iterdir()) == []

@@ -12,9 +12,16 @@ import zarr
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.build import BuildManager
 from pynwb import NWBHDF5IO, get_type_map, validate
+from pynwb.image import ImageSeries
 from pynwb.spec import NWBGroupSpec, NWBNamespaceBuilder
 
-from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack, write_nwbfile
+from nwb_ophys import (
+    BackendConfiguration,
+    DatasetConfiguration,
+    repack,
+    verify,
+    write_nwbfile,
+)
 from nwb_ophys.errors import (
     ArgumentError,
     OutputError,
@@ -22,7 +29,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.storage import backend_for_repack, plan_repack
+from nwb_ophys.storage import backend_for_repack, get_backend, plan_repack
 from nwb_ophys.storage.backends.hdf5 import Hdf5Source
 from nwb_ophys.storage.repacking import stored_source_of
 
@@ -286,3 +293,32 @@ def test_sources_are_of_large_numbers_only(full):
         assert not stored_source_of(file["acquisition/plain/data"]).in_parallel
         label = stored_source_of(file["acquisition/type3/data"]).label
         assert label == f"'acquisition/type3/data' of '{Path(full)}'"
+
+
+@pytest.mark.parametrize("name", ["b.nwb", "b.nwb.zarr"])
+def test_files_that_a_series_names_are_found_from_another_folder(tmp_path, name):
+    """Fault: relative names of videos led nowhere from the folder of a copy."""
+    nwbfile = new_file()
+    names = ["videos/ä.avi", "absent.avi", "https://x.org/a.avi", str(tmp_path / "videos/ä.avi")]
+    nwbfile.add_acquisition(
+        ImageSeries(
+            name="a", external_file=names, starting_frame=[0, 1, 2, 3], num_samples=4,
+            format="external", rate=1.0, unit="n.a.",
+        )
+    )  # fmt: skip
+    source = write(nwbfile, tmp_path / "a.nwb")
+    for folder in ("videos", "there"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "videos" / "ä.avi").touch()
+    there = repack(source, tmp_path / "there" / name)
+    moved = ["../videos/ä.avi", *names[1:]]
+    assert _named(there) == moved
+    assert verify(there).differences == ()
+    back = repack(there, tmp_path / "back.nwb", backend="hdf5")
+    assert _named(back) == names
+    assert _named(repack(source, tmp_path / name)) == names
+
+
+def _named(path):
+    with get_backend("zarr" if path.is_dir() else "hdf5").open(path, "r") as io:
+        return [str(each) for each in io.read().acquisition["a"].external_file[:]]

@@ -9,12 +9,14 @@ import h5py
 import numpy as np
 import pytest
 from pynwb import NWBHDF5IO, NWBFile
+from roiextractors import NwbImagingExtractor
 from roiextractors.testing import (
     generate_dummy_imaging_extractor,
     generate_dummy_segmentation_extractor,
 )
 
 from nwb_ophys import tools
+from nwb_ophys.errors import ArgumentError
 
 BASE = {
     "NWBFile": {
@@ -409,3 +411,17 @@ def test_a_wrong_buffer_size(imaging: Any, nwbfile: NWBFile) -> None:
         pytest.raises(AssertionError, match="buffer_gb"),
     ):
         tools.write_imaging(imaging, nwbfile=nwbfile, buffer_size=-1)
+
+
+def test_the_file_of_the_extractor_is_not_replaced(path: Path, imaging: Any) -> None:
+    """Fault: all that the file held beside the movie was lost."""
+    tools.write_imaging(imaging, path, metadata=BASE, verbose=False)
+    before = path.read_bytes()
+    link = path.with_name("link.nwb")
+    link.symlink_to(path)
+    for output in (path, link):
+        with pytest.raises(ArgumentError, match="from which the data are read"):
+            tools.write_imaging(
+                NwbImagingExtractor(path), output, metadata=BASE, overwrite=True, verbose=False
+            )
+    assert path.read_bytes() == before

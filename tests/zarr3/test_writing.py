@@ -208,3 +208,14 @@ def test_a_format_that_is_not_installed(tmp_path):
     assert list(tmp_path.iterdir()) == []
     write_nwbfile(new_file(a=VALUES), path, backend="zarr", zarr_format=3)
     assert (path / "zarr.json").is_file()
+
+
+def test_arrays_of_other_stores_are_copied(tmp_path):
+    """Fault: hdmf-zarr stored links to memory, and to wrong paths of stores on the disk."""
+    other = zarr.open_array(tmp_path / "other.zarr", mode="w", shape=VALUES.shape, dtype="u2")
+    other[...] = VALUES.astype("u2")
+    for data in (other, zarr.array(VALUES.astype("u2"))):
+        path = tmp_path / "a.nwb.zarr"
+        create_nwbfile(new_file(a=data), path, backend="zarr", overwrite=True)
+        array = zarr.open_group(str(path), mode="r")[DATA]
+        assert np.array_equal(array[...], VALUES.astype("u2"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -399,6 +399,14 @@ class Backend(ABC):
     def stored_source(self, dataset: Any) -> Source:
         """Return an open dataset of this backend as a source."""
 
+    def links(self, data: Any) -> bool:
+        """Return whether hdmf can link to an open dataset of this backend."""
+        return True
+
+    @abstractmethod
+    def file_of(self, data: Any) -> str | Path | None:
+        """Return the file or folder of an open dataset of this backend, if it has one."""
+
     def checked_source(self, dataset: Any) -> Source:
         """Return an open dataset as a source that checks stored chunks before it decodes them."""
         return self.stored_source(dataset)
@@ -460,6 +468,10 @@ class Backend(ABC):
     @abstractmethod
     def copy(self, source: Path, target: Path) -> None:
         """Copy a file."""
+
+    def without_writers(self, path: Path) -> AbstractContextManager[None]:
+        """Keep other programs from writing a file within a block, where its library has locks."""
+        return nullcontext()
 
     def create(self, path: Path) -> Any:
         """Return a new file without contents, for :meth:`copy_except`."""

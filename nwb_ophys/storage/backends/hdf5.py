@@ -38,7 +38,12 @@ from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
 from nwb_ophys.storage.backends.hdf5_direct import write_chunk
 from nwb_ophys.storage.backends.hdf5_drafts import Hdf5Draft, check_only_name
 from nwb_ophys.storage.backends.hdf5_encoding import LZ4_BLOCK, encoder
-from nwb_ophys.storage.backends.hdf5_files import check_disk, closed_on_error, open_for_writing
+from nwb_ophys.storage.backends.hdf5_files import (
+    check_disk,
+    closed_on_error,
+    open_for_writing,
+    writers_locked_out,
+)
 from nwb_ophys.storage.backends.hdf5_filters import filters_in_words
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.backends.hdf5_opening import CalmReader, is_hdf5, read_hdf5
@@ -286,6 +291,10 @@ class Hdf5Backend(Backend):
         """Return whether data are an ``h5py.Dataset``."""
         return isinstance(data, h5py.Dataset)
 
+    def file_of(self, data: Any) -> str | Path | None:
+        """Return the file of an open dataset."""
+        return str(data.file.filename)
+
     def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
         """Return the number of bytes of values that are encoded as one chunk."""
         compression = parse_compression(configuration.compression or "none")
@@ -369,6 +378,10 @@ class Hdf5Backend(Backend):
     def check_only_name(self, root: Any, location: str) -> None:
         """Check that a dataset of an open file is not a link and has no other name."""
         check_only_name(root, location)
+
+    def without_writers(self, path: Path) -> AbstractContextManager[None]:
+        """Keep other programs from writing the file within a block."""
+        return writers_locked_out(path)
 
     def copy(self, source: Path, target: Path) -> None:
         """Copy the file."""

@@ -19,6 +19,7 @@ from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.storage.hdmf.internals import settings_of
+from nwb_ophys.storage.named_files import NAMED_FILES, moved_names
 
 
 def hdf5_datasets(
@@ -141,6 +142,8 @@ class Hdf5Copy:
         if location in self._declared:
             settings = settings_of(self._declared[location])
             parent.create_dataset(name, item.shape, **{**settings, "dtype": item.dtype})
+        elif name == NAMED_FILES and item.ndim == 1 and h5py.check_string_dtype(item.dtype):
+            self._names(name, item, parent)
         elif item.is_virtual or item.external:
             # The copy may lie in another folder, where it would not find these files.
             parent.create_dataset(name, data=item[()], dtype=item.dtype, maxshape=item.maxshape)
@@ -155,9 +158,21 @@ class Hdf5Copy:
             if item.shape is not None:
                 self._of_references.append((item, h5py.Dataset(made)))
         else:
-            without = h5py.h5p.create(h5py.h5p.OBJECT_COPY)
-            without.set_copy_object(h5py.h5o.COPY_WITHOUT_ATTR_FLAG)
-            h5py.h5o.copy(item.id, b".", parent.id, name.encode(), without)
+            self._whole(name, item, parent)
+
+    def _names(self, name: str, item: h5py.Dataset, parent: h5py.Group) -> None:
+        files = (Path(file.filename) for file in (self._source, self._target))
+        before = [each.decode(errors="surrogateescape") for each in item[()]]
+        names = moved_names(before, *files)
+        if names == before:
+            self._whole(name, item, parent)
+        else:  # they may be longer than a type of fixed length allows
+            parent.create_dataset(name, data=names, dtype=h5py.string_dtype())
+
+    def _whole(self, name: str, item: h5py.Dataset, parent: h5py.Group) -> None:
+        without = h5py.h5p.create(h5py.h5p.OBJECT_COPY)
+        without.set_copy_object(h5py.h5o.COPY_WITHOUT_ATTR_FLAG)
+        h5py.h5o.copy(item.id, b".", parent.id, name.encode(), without)
 
     def _attributes(self, old: Any, new: Any) -> None:
         for name in old.attrs:

@@ -83,6 +83,31 @@ def lock_readers_out(descriptor: int, path: Path, remedy: str) -> None:
         return
 
 
+@contextmanager
+def writers_locked_out(path: Path) -> Iterator[None]:
+    """Keep other programs from writing a file with HDF5 within the block, as HDF5's readers do.
+
+    Raises
+    ------
+    OutputBusyError
+        If one has it open for writing.
+    """
+    if fcntl is None:
+        yield
+        return
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OutputBusyError(
+                f"'{path}' is open for writing, here or in another program, whose changes would be "
+                "lost; close it there first."
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        yield
+
+
 class DiskFile:
     """File of the system as HDF5 needs it; its methods never fail because of what is written.
 

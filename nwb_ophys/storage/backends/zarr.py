@@ -120,6 +120,10 @@ class ZarrBackend(ZarrFolder):
         """Return whether the path is a folder that holds a Zarr group of format 2."""
         return (path / ".zgroup").is_file()
 
+    def links(self, data: Any) -> bool:
+        """Return whether an array lies on a disk."""
+        return hasattr(data.store, "path")
+
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         attributes = path / ".zattrs"

@@ -132,6 +132,10 @@ class Zarr3Backend(ZarrFolder):
         """Return whether the path is a folder that holds a Zarr group of format 3."""
         return (path / "zarr.json").is_file() and not (path / ".zgroup").is_file()
 
+    def links(self, data: Any) -> bool:
+        """Return False: hdmf-zarr 0.14 states a wrong path of the other store."""
+        return False
+
     def neurodata_type(self, path: Path) -> str | None:
         """Return the neurodata type of the root group."""
         header = parse_source_json(read_limited(path / "zarr.json"))

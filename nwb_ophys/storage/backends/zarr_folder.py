@@ -288,6 +288,10 @@ class ZarrFolder(Backend):
         # Zarr 2 has arrays of format 2 only.
         return getattr(getattr(data, "metadata", None), "zarr_format", 2) == self.zarr_format
 
+    def file_of(self, data: Any) -> str | Path | None:
+        """Return the folder of the store of an open array."""
+        return store_folder(data)
+
     def stored_source(self, dataset: Any) -> ZarrSource:
         """Return an open array as a source."""
         return ZarrSource(dataset)

@@ -61,6 +61,11 @@ def forget_fields(builder: DatasetBuilder) -> None:
     builder._DatasetBuilder__dtype = None
 
 
+def set_dtype(builder: DatasetBuilder, dtype: type) -> None:
+    """Replace the dtype of a builder, of which hdmf makes the dataset."""
+    builder._DatasetBuilder__dtype = dtype
+
+
 def forget_file(container: AbstractContainer) -> None:
     """Remove the note of the file to which an object was written, and mark the object as changed.
 

@@ -16,6 +16,7 @@ from hdmf.data_utils import (
 )
 from numpy.typing import NDArray
 
+from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import OutputError, SourceError
 from nwb_ophys.memory import copy_if_mapped
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, shape_of
@@ -58,7 +59,7 @@ class IteratorSource:
         SourceError
             If the iterator returns another shape.
         """
-        values = np.asarray(self._data._get_data(selection=selection))
+        values = without_mask(self._data._get_data(selection=selection), self.label)
         expected = shape_of(selection)
         if values.shape != expected:
             raise SourceError(

@@ -15,7 +15,7 @@ from hdmf.data_utils import DataIO
 from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.storage.hdmf.internals import replace_data
+from nwb_ophys.storage.hdmf.internals import replace_data, set_dtype
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, rewrapped
 from nwb_ophys.storage.sources import SMALL_BYTES, is_fillable, unwrapped
 
@@ -58,11 +58,97 @@ def detached_records(nwbfile: NWBFile) -> Iterator[Mapping[str, Any]]:
 
 
 def reattach(root: GroupBuilder, records: Mapping[str, Any]) -> None:
-    """Put the arrays of records into the builders of their objects."""
-    for _, builder in dataset_builders(root):
+    """Put the arrays of records into the builders of their objects.
+
+    Lists of numbers of which the first does not state the type of all become arrays of numbers, as
+    do arrays of objects that are all numbers.
+
+    Raises
+    ------
+    ArgumentError
+        If values of different kinds are mixed, of which some would become texts.
+    """
+    for location, builder in dataset_builders(root):
         found = records.get(builder.attributes.get("object_id"))
         if found is not None:
             builder["data"] = _as_specified(found, builder)
+            continue
+        data = unwrapped(builder.data)
+        _check_kinds(data, location)
+        values = _of_common_type(data, builder.dtype)
+        if values is not None:
+            given = builder.data
+            builder["data"] = rewrapped(given, values) if isinstance(given, DataIO) else values
+            set_dtype(builder, values.dtype.type)
+
+
+def _of_common_type(rows: Any, first: Any) -> np.ndarray[Any, Any] | None:
+    """Return a list of numbers as an array if the type of its first number cannot hold all.
+
+    hdmf gives the dataset that type: 2.5 after 1 would be stored as 2.
+    """
+    if isinstance(rows, np.ndarray) and rows.dtype.kind == "O":
+        found = np.asarray(rows.tolist()) if _kinds_in(rows) == {"numbers"} else None
+        return found if found is not None and found.dtype.kind in "biuf" else None
+    if not isinstance(rows, list) or not isinstance(first, type) or first in (str, bytes, float):
+        return None
+    try:
+        values, kind = np.asarray(rows), np.dtype(first)
+    except (ValueError, TypeError, OverflowError):  # lists of different lengths, or not numbers
+        return None
+    if not {values.dtype.kind, kind.kind} <= set("biuf"):
+        return None
+    with np.errstate(all="ignore"):
+        held = values.astype(kind).astype(values.dtype)
+    if np.array_equal(held, values, equal_nan=values.dtype.kind == "f"):
+        return None
+    has_fractions = any(isinstance(each, float | np.floating) for each in _flat(rows))
+    return values if has_fractions or values.dtype.kind != "f" else None
+
+
+def _check_kinds(data: Any, place: str) -> None:
+    """Check that values are of one kind that NWB has; hdmf-zarr makes texts or nothing of others.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    if isinstance(data, np.ndarray) and data.dtype.kind in "Mm":
+        raise ArgumentError(
+            f"'{place}' holds dates or durations of NumPy, which NWB cannot store; give texts in "
+            "ISO 8601, or seconds."
+        )
+    kinds = _kinds_in(data)
+    if kinds and (len(kinds) > 1 or "lists" in kinds) and "others" not in kinds:
+        raise ArgumentError(
+            f"'{place}' holds {' and '.join(sorted(kinds))}, which NWB cannot store in one "
+            "dataset; give values of one kind, such as NaN or an empty text where there is none."
+        )
+
+
+def _kinds_in(data: Any) -> set[str]:
+    """Return the kinds of values in a flat list or an array of objects; nothing for other data."""
+    is_array = isinstance(data, np.ndarray) and data.dtype.kind == "O"
+    if not (is_array or isinstance(data, list)):
+        return set()
+    types = set(map(type, data.reshape(-1).tolist() if is_array else data))
+    if not is_array and types & {list, tuple, np.ndarray}:
+        return set()
+    return {_kind_of(each) for each in types}
+
+
+def _kind_of(of: type) -> str:
+    if issubclass(of, str | bytes):
+        return "texts"
+    if issubclass(of, bool | int | float | np.number | np.bool_):
+        return "numbers"
+    if of is type(None):
+        return "None"
+    return "lists" if issubclass(of, list | tuple | np.ndarray) else "others"
+
+
+def _flat(rows: list[Any]) -> np.ndarray[Any, Any]:
+    return np.asarray(rows, dtype=object).reshape(-1)
 
 
 def _numbers_of(rows: list[Any], dtype: Any) -> np.ndarray[Any, Any] | None:
