@@ -275,11 +275,13 @@ def _field_of_view(
     si: HeaderProperties,
 ) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
     """Return extents of a frame and of a pixel along (x, y), in micrometres."""
-    # x and y of each of the four corners of the frame, alternating.
+    # x and y of each of the four corners of the frame, in the order of its outline: the first two
+    # are the ends of the first line. The scan may be rotated.
     corners = si.numbers("hRoiManager.imagingFovUm", ())
     if len(corners) != 8:
         return None, None
-    width, height = max(corners[::2]) - min(corners[::2]), max(corners[1::2]) - min(corners[1::2])
+    first, second, third = ((corners[i], corners[i + 1]) for i in (0, 2, 4))
+    width, height = round(math.dist(first, second), 9), round(math.dist(second, third), 9)
     columns = si.integer("hRoiManager.pixelsPerLine")
     rows = si.integer("hRoiManager.linesPerFrame")
     if not columns or not rows or si.value("hRoiManager.mroiEnable"):

@@ -324,6 +324,23 @@ def test_metadata_of_a_written_recording(tmp_path: Path) -> None:
         ScanImageExtractor(path)
 
 
+@pytest.mark.parametrize("degrees", [30, 90, 180, -45])
+def test_the_pixel_size_of_a_rotated_scan(tmp_path: Path, degrees: float) -> None:
+    """Fault: the extent along x and y of the rotated corners was that of the frame."""
+    angle = math.radians(degrees)
+    turned = [
+        (x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle))
+        for x, y in [(-100, -50), (100, -50), (100, 50), (-100, 50)]
+    ]
+    corners = ";".join(f"{x:.5f} {y:.5f}" for x, y in turned)
+    changes = {"SI.hRoiManager.imagingFovUm": f"[{corners}]"}
+    path = tmp_path / "a.tif"
+    write_recording(path, numbered_pages(2), PLANAR | changes)
+    metadata = scanimage_metadata(path)
+    assert metadata.field_of_view == pytest.approx((200, 100), abs=1e-3)
+    assert metadata.pixel_size == pytest.approx((50, 50), abs=1e-3)
+
+
 def test_single_channel_system(tmp_path: Path) -> None:
     # MATLAB's {'Green'} is parsed to a text, whose first letter is no channel name.
     path = tmp_path / "run.tif"
