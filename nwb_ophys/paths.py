@@ -22,8 +22,8 @@ Item = TypeVar("Item")
 
 _HEAD_BYTES = 65536
 _ZARR = (".zgroup", ".zarray")
-# Folders in which systems and network drives keep deleted files, thumbnails and older versions, also
-# of recordings. They are not part of the folder that holds them.
+# Folders in which systems and network drives keep deleted files, thumbnails and older versions of
+# recordings. They are not part of the folder that holds them.
 _SYSTEM_FOLDERS = frozenset(
     (
         "$recycle.bin",
