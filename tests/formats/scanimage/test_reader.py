@@ -382,6 +382,59 @@ def test_files_of_2016_state_their_stack_elsewhere(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("set_slices", ["1", "9"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stackDefinition": "'arbitrary'", "actualNumSlices": "3"},
+        {"stackDefinition": "'arbitrary'", "arbitraryZs": "[0;20;5]"},
+        {"stackDefinition": "'bounded'", "actualNumSlices": "3"},
+    ],
+)
+def test_slices_that_are_not_those_of_the_setting(
+    tmp_path: Path, more: dict[str, str], set_slices: str
+) -> None:
+    """Fault: the planes of listed depths were frames of one plane, or the file was refused."""
+    own = {f"hStackManager__{name}": value for name, value in more.items()}
+    own |= {"hStackManager__zs": "[0 20 5]", "hStackManager__numSlices": set_slices}
+    path = tmp_path / "run.tif"
+    write_recording(path, numbered_pages(8), volumetric(flyback=1, **own))
+    extractor = ScanImageExtractor(path)
+    np.testing.assert_array_equal(extractor.get_series()[:, 0, 0], [[0, 1, 2], [4, 5, 6]])
+    assert extractor.metadata.plane_positions == (0, 20, 5)
+
+
+@pytest.mark.parametrize("wave", ["'step'", "'sawtooth'"])
+def test_listed_depths_of_2016(tmp_path: Path, wave: str) -> None:
+    """Fault: depths that the user listed were frames of one plane, since ``numSlices`` was 1."""
+    properties = {key: value for key, value in volumetric().items() if "hStackManager" not in key}
+    properties |= {
+        "SI.hFastZ.enable": "1",
+        "SI.hFastZ.numFramesPerVolume": "4",
+        "SI.hFastZ.numDiscardFlybackFrames": "1",
+        "SI.hFastZ.useArbitraryZs": "true",
+        "SI.hFastZ.userZs": "[0 40 20]",
+        "SI.hFastZ.waveformType": wave,
+        "SI.hStackManager.numSlices": "1" if wave == "'step'" else "3",
+        "SI.hStackManager.framesPerSlice": "1",
+    }
+    path = tmp_path / "run.tif"
+    write_recording(path, numbered_pages(8), properties)
+    np.testing.assert_array_equal(
+        ScanImageExtractor(path).get_series()[:, 0, 0], [[0, 1, 2], [4, 5, 6]]
+    )
+
+
+def test_a_slow_stack_that_never_leaves_its_first_slice(tmp_path: Path) -> None:
+    """Fault: the frames of one plane were planes of volumes."""
+    path = tmp_path / "run.tif"
+    properties = volumetric(hStackManager__stackMode="'slow'", hStackManager__framesPerSlice="Inf")
+    write_recording(path, numbered_pages(6), properties)
+    extractor = ScanImageExtractor(path)
+    np.testing.assert_array_equal(extractor.get_series()[:, 0, 0], range(6))
+    assert extractor.get_sampling_frequency() == 30
+
+
 def test_averaged_frames_are_fewer(tmp_path: Path) -> None:
     path = tmp_path / "run.tif"
     properties = volumetric(planes=3, per_slice=4, hScan2D__logAverageFactor="4")
