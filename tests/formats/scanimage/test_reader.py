@@ -435,6 +435,43 @@ def test_a_slow_stack_that_never_leaves_its_first_slice(tmp_path: Path) -> None:
     assert extractor.get_sampling_frequency() == 30
 
 
+def _write_channels(folder: Path, properties: dict[str, str]) -> None:
+    """Write two channels in files of their own, each of two files, as ScanImage names them."""
+    for channel in (1, 2):
+        pages = numbered_pages(5) + 100 * channel
+        for number, part in enumerate((pages[:3], pages[3:]), start=1):
+            path = folder / f"run_00001_{number:05d}_chn{channel}.tif"
+            write_recording(path, part, properties, first_page=3 * (number - 1))
+
+
+def test_channels_in_files_of_their_own(tmp_path: Path) -> None:
+    """Fault: the frames of each file were read as frames of two channels in turn."""
+    properties = {"SI.hChannels.channelSave": "[1;2]", "SI.hScan2D.logFramesPerFile": "3"}
+    _write_channels(tmp_path, PLANAR | properties)
+    for channel, name in ((1, "Green"), (2, "Red")):
+        for number in (1, 2):
+            path = tmp_path / f"run_00001_{number:05d}_chn{channel}.tif"
+            extractor = ScanImageExtractor(path)
+            pixels = extractor.get_series()[:, 0, 0]
+            np.testing.assert_array_equal(pixels, 100 * channel + np.arange(5))
+            assert extractor.channel_name == name
+            assert extractor.get_sampling_frequency() == 30
+    files = sorted(tmp_path.iterdir())
+    with pytest.raises(SourceError, match=r"has channel_numbers \(2,\)"):
+        ScanImageExtractor(file_paths=files[:2])
+    files[2].rename(tmp_path / "run_00001_00003_chn1.tif")
+    with pytest.raises(SourceError, match=r"run_00001_00002_chn1\.tif' is missing"):
+        ScanImageExtractor(files[0])
+
+
+def test_a_channel_that_was_split_off(tmp_path: Path) -> None:
+    """Fault: its frames were read as frames of all channels that the header lists, in turn."""
+    path = tmp_path / "green.tif"
+    write_recording(path, numbered_pages(6), PLANAR | {"SI.hChannels.channelSave": "[1;2]"})
+    with pytest.raises(SourceError, match="first 2 pages are of the frames 1, 2, not of one"):
+        ScanImageExtractor(path)
+
+
 def test_averaged_frames_are_fewer(tmp_path: Path) -> None:
     path = tmp_path / "run.tif"
     properties = volumetric(planes=3, per_slice=4, hScan2D__logAverageFactor="4")
@@ -501,7 +538,8 @@ def test_other_files(tmp_path: Path, data_folder: Path) -> None:
 )
 def test_wrong_arguments(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     path = tmp_path / "run.tif"
-    write_recording(path, numbered_pages(12), volumetric(per_slice=2, channels="[1 2]"))
+    properties = volumetric(per_slice=2, channels="[1 2]")
+    write_recording(path, numbered_pages(12), properties, channels=2)
     with pytest.raises(SourceArgumentError, match=message):
         ScanImageExtractor(path, **arguments)
 
