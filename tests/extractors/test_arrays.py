@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from nwb_ophys import NumpyImagingInterface
 from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
 from nwb_ophys.filetypes.npy import load_npy
@@ -201,3 +202,14 @@ def test_an_absent_file_is_named(tmp_path):
 def test_a_folder_is_no_npy_file(tmp_path):
     with pytest.raises(CorruptSourceError, match="is a folder"):
         load_npy(tmp_path)
+
+
+def test_planes_before_rows_cause_a_warning(tmp_path):
+    """Fault: planes of (time, planes, rows, columns) were silently read as rows."""
+    movie = np.arange(4 * 3 * 6 * 7, dtype="uint16").reshape(4, 3, 6, 7)
+    np.save(tmp_path / "movie.npy", movie)
+    for source in (movie, tmp_path / "movie.npy"):
+        with pytest.warns(UserWarning, match=r"read as .*: 7 planes of 3 x 6 pixels. If"):
+            NumpyImagingInterface(source, sampling_frequency=10.0)
+    found = NumpyImagingInterface(np.moveaxis(movie, 1, 3), sampling_frequency=10.0)
+    assert found.extractor.get_num_planes() == 3
