@@ -22,6 +22,20 @@ Item = TypeVar("Item")
 
 _HEAD_BYTES = 65536
 _ZARR = (".zgroup", ".zarray")
+# Folders in which systems and network drives keep deleted files, thumbnails and older versions of
+# recordings. They are not part of the folder that holds them.
+_SYSTEM_FOLDERS = frozenset(
+    (
+        "$recycle.bin",
+        "system volume information",
+        "__macosx",
+        "lost+found",
+        "@eadir",
+        "@recycle",
+        "#recycle",
+        "#snapshot",
+    )
+)
 _FEW = 100
 _NUMBER = re.compile(r"\d+")
 _NUMBERS_AND_OTHERS = re.compile(r"(\d+)")
@@ -101,7 +115,7 @@ class PathProbe:
 
     @property
     def folder_names(self) -> frozenset[str]:
-        """Names of the folders in the folder."""
+        """Names of the folders in the folder, without those of the system, such as its bin."""
         return self._entries.folders
 
     @property
@@ -270,6 +284,7 @@ def _entries_in(folder: str, reach: Reach) -> _Entries:
     for entry in listing.others:
         if entry.name[0] != "." and not _is_left_out(entry, reach):
             (folders if _is_folder(entry) else files).append(entry.name)
+    folders = [name for name in folders if name.lower() not in _SYSTEM_FOLDERS]
     visible = listing.visible_files
     return _Entries(
         folder,
@@ -288,6 +303,7 @@ def _is_left_out(entry: os.DirEntry[str], reach: Reach) -> bool:
 def _remote_entries(folder: RemotePath) -> _Entries:
     files, folders = names_in(folder)
     hidden = frozenset(name for name in files | folders if name.startswith("."))
+    hidden |= {name for name in folders if name.lower() in _SYSTEM_FOLDERS}
     return _Entries(str(folder), files - hidden, folders - hidden, hidden)
 
 

@@ -245,3 +245,14 @@ def test_masked_arrays_are_refused():
     with pytest.raises(SourceArgumentError, match="timeseries has masked values"):
         NumpyImagingInterface(movie, 30.0)
     assert NumpyImagingInterface(np.ma.array(MOVIE), 30.0).extractor.get_num_samples() == 10
+
+
+def test_planes_before_rows_cause_a_warning(tmp_path):
+    """Fault: planes of (time, planes, rows, columns) were silently read as rows."""
+    movie = np.arange(4 * 3 * 6 * 7, dtype="uint16").reshape(4, 3, 6, 7)
+    np.save(tmp_path / "movie.npy", movie)
+    for source in (movie, tmp_path / "movie.npy"):
+        with pytest.warns(UserWarning, match=r"read as .*: 7 planes of 3 x 6 pixels. If"):
+            NumpyImagingInterface(source, sampling_frequency=10.0)
+    found = NumpyImagingInterface(np.moveaxis(movie, 1, 3), sampling_frequency=10.0)
+    assert found.extractor.get_num_planes() == 3

@@ -360,6 +360,19 @@ def test_what_is_in_folders_is_found(tmp_path: Path, recording: SimulatedRecordi
     np.testing.assert_array_equal(movie.extractor.get_series(), recording.movie)
 
 
+@pytest.mark.parametrize("name", ["$RECYCLE.BIN", "@eaDir", "__MACOSX", "#recycle"])
+def test_folders_of_the_system_are_not_searched(tmp_path: Path, name: str) -> None:
+    """Fault: recordings that the user had deleted were converted from the bin of a drive."""
+    for folder in (tmp_path, tmp_path / name / "S-1-5-21"):
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "movie.npy", np.zeros((3, 4, 5), np.uint16))
+    (found,) = detect(tmp_path)
+    assert found.path == tmp_path / "movie.npy"
+    # The user may mean the folder itself.
+    (found,) = detect(tmp_path / name)
+    assert found.path.parent.name == "S-1-5-21"
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="absent"):
         detect(tmp_path / "absent")

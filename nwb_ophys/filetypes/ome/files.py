@@ -217,11 +217,14 @@ def _find_files(path: Path, document: OmeDocument, uuid: str | None) -> dict[str
     blocks = {_key(block): block for image in document.images for block in image.blocks}
     found: dict[str, Path] = {}
     missing = []
+    uuids = [each.uuid for each in blocks.values() if each.uuid is not None]
     listed = {each.uuid: each.file_name for each in blocks.values() if each.uuid is not None}
     renamed: dict[str, Path] | None = None
     for key, block in blocks.items():
         named = named_file(path, block.file_name) if block.file_name else None
-        if named is not None and named.is_file():
+        # A renamed file may lie beside another recording that has its former name.
+        is_own = block.uuid is not None and block.uuid == uuid and uuids.count(uuid) == 1
+        if not is_own and named is not None and named.is_file():
             _check_own_uuid(named, block, listed)
             found[key] = named
         elif not key or (block.uuid is not None and block.uuid == uuid):

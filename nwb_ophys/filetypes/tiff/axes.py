@@ -114,7 +114,10 @@ def _shaped_axes(description: str, table: PageTable) -> StatedAxes:
         return StatedAxes()
     leading = [(axis, size) for axis, size in zip(axes, shape, strict=False) if axis not in "YXS"]
     if len(axes) != len(shape) or not any(axis in "TZC" for axis, _ in leading):
-        return StatedAxes(kind="tifffile", num_images=num_images)
+        # Of a single axis before rows and columns, the pages are samples.
+        is_clear = axes or sum(size > 1 for size in shape[:-2]) < 2
+        unclear = "" if is_clear else f"it states the shape {shape} without names of its axes"
+        return StatedAxes(kind="tifffile", num_images=num_images, unclear=unclear)
     # I and Q are tifffile's letters for an unknown axis, which can only be time here.
     if not any(axis == "T" for axis, _ in leading):
         leading = [("T" if axis in "IQ" else axis, size) for axis, size in leading]

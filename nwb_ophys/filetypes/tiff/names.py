@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import attrs
@@ -32,6 +33,18 @@ _PROJECTION = re.compile(
     rf"|{_START}(?:reference|projection){_END}",
 )
 _PROJECTION_WORD = re.compile(rf"{_START}(?:reference|projection){_END}", re.IGNORECASE)
+
+
+# Numbers that are dates, by their number of digits, with the years that they may have. Unlike those
+# of the identity, they may be counters as well: only all numbers of a series together show it.
+_DATES = {
+    6: (("%y%m%d", "%d%m%y", "%m%d%y"), range(2005, 2040)),
+    8: (("%d%m%Y", "%m%d%Y"), range(1990, 2050)),
+    12: (("%Y%m%d%H%M", "%y%m%d%H%M%S"), range(2005, 2040)),
+    14: (("%Y%m%d%H%M%S",), range(1990, 2050)),
+}
+_CLOCK = re.compile(r"(?!00)(?:[01]\d|2[0-3])(?:[0-5]\d){2}")
+_ENDS_WITH_DATE = re.compile(r"(\d{2}|#)[-_T ]?$")
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +119,8 @@ class _Name:
     numbers: tuple[int, ...]
     digits: tuple[str, ...]
     """The numbers as they are written."""
+    follows_date: tuple[bool, ...]
+    """Whether a date is directly before each number."""
 
     @property
     def padding(self) -> tuple[int, ...]:
@@ -117,13 +132,15 @@ def _parse(path: Path) -> _Name:
     """Divide a name into its template, the tokens with a meaning, and other numbers."""
     tokens: list[str] = []
     digits: list[str] = []
-    template = []
+    follows_date: list[bool] = []
+    template: list[str] = []
     end = 0
     for match in _TOKEN.finditer(path.stem):
         template.append(path.stem[end : match.start()])
         end = match.end()
         if match.lastgroup == "number":
             digits.append(match[0])
+            follows_date.append(_ends_with_date("".join(template), digits[:-1]))
             template.append("#")
         elif match.lastgroup == "identity":
             template.append(match[0])
@@ -138,14 +155,17 @@ def _parse(path: Path) -> _Name:
         tokens=tuple(tokens),
         numbers=tuple(map(int, digits)),
         digits=tuple(digits),
+        follows_date=tuple(follows_date),
     )
 
 
 def _by_counter(names: list[_Name]) -> list[NamedSeries]:
     """Divide names of one template by all that differs but one number, the counter."""
-    columns = list(zip(*(name.numbers for name in names), strict=True))
-    varying = [index for index, column in enumerate(columns) if len(set(column)) > 1]
-    counter = varying[-1] if varying else None
+    columns = list(zip(*(name.digits for name in names), strict=True))
+    varying = [index for index, column in enumerate(columns) if len(set(map(int, column))) > 1]
+    follows_date = names[0].follows_date
+    counters = [i for i in varying if not _are_datetimes(columns[i], follows_date[i])]
+    counter = counters[-1] if counters else None
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[_Name]] = {}
     for name in names:
         others = [str(n) for index, n in enumerate(name.numbers) if index != counter]
@@ -155,6 +175,33 @@ def _by_counter(names: list[_Name]) -> list[NamedSeries]:
         for (family, tokens), group in groups.items()
         for zeros, part in _without_twins(group).items()
     ]
+
+
+def _are_datetimes(digits: Sequence[str], follow_dates: bool = False) -> bool:
+    """Return whether numbers are dates of one form, such as 240517, or times after a date.
+
+    These are of several recordings, and count no files.
+    """
+    if follow_dates and all(map(_CLOCK.fullmatch, digits)):
+        return True
+    forms, years = _DATES.get(len(digits[0]), ((), range(0)))
+    # Numbers whose last digits alone differ are counted, not the same day of several years.
+    if len(digits) > 1 and len({text[:4] for text in digits}) == 1:
+        forms = tuple(form for form in forms if form.lower().startswith("%y"))
+    return any(all(_is_date(text, form, years) for text in digits) for form in forms)
+
+
+def _ends_with_date(template: str, digits: Sequence[str]) -> bool:
+    """Return whether the beginning of a name ends with a date, given the numbers in it."""
+    match = _ENDS_WITH_DATE.search(template)
+    return match is not None and (match[1] != "#" or _are_datetimes(digits[-1:]))
+
+
+def _is_date(text: str, form: str, years: range) -> bool:
+    try:
+        return datetime.strptime(text, form).year in years
+    except ValueError:
+        return False
 
 
 def _without_twins(names: list[_Name]) -> dict[tuple[str, ...], list[_Name]]:

@@ -34,7 +34,8 @@ class Hdf5Source:
     dimension_order: str | None = argument(
         "Order of the axes, one letter each: T (time), C (channels), Z (planes), Y (rows), X "
         "(columns). If not given: the order of the dimension labels, else TYX; or CTYX if the "
-        "first of four axes is at most 4 long and shorter than the second.",
+        "first of four axes is at most 4 long and shorter than the second. Variables that MATLAB "
+        "saved with -v7.3 have XY in place of YX.",
         default=None,
     )
     channel_index: int | None = argument(

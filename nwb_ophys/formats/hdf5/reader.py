@@ -31,6 +31,7 @@ USUAL_NAME = "mov"
 # length and is shorter than the axis of time: the layout that roiextractors reads.
 _MAX_CHANNELS = 4
 _MOST_LISTED = 10
+_MATLAB_CLASS = "MATLAB_class"
 
 
 @attrs.frozen(kw_only=True)
@@ -148,7 +149,8 @@ def find_hdf5_movie(
         Needed if there are several candidates without one named ``mov``.
     dimension_order : str, optional
         The order of its axes, such as "CTYX". By default it follows from the dimension labels;
-        without labels it is "TYX" for three axes and "CTYX" for four with a short first axis.
+        without labels it is "TYX" for three axes and "CTYX" for four with a short first axis, and
+        "TXY" and "CTXY" for variables that MATLAB saved.
 
     Raises
     ------
@@ -167,7 +169,7 @@ def find_hdf5_movie(
                 f"{what} has the shape {dataset.shape} and the type {dataset.dtype}; a movie must "
                 "have numbers and no empty axis."
             )
-        order = dimension_order or _stated_order(dataset) or _usual_order(dataset.shape, what)
+        order = dimension_order or _stated_order(dataset) or _usual_order(dataset, what)
         return Hdf5Movie(
             path=path,
             name=name,
@@ -223,11 +225,14 @@ def _stated_order(dataset: h5py.Dataset) -> str | None:
     return "".join(labels) if labels and all(len(label) == 1 for label in labels) else None
 
 
-def _usual_order(shape: tuple[int, ...], what: str) -> str:
+def _usual_order(dataset: h5py.Dataset, what: str) -> str:
+    shape = dataset.shape
+    # MATLAB reverses the axes, also those of rows and columns, and states that it wrote a variable.
+    pixels = "XY" if _MATLAB_CLASS in dataset.attrs else "YX"
     if len(shape) == 3:
-        return "TYX"
+        return f"T{pixels}"
     if len(shape) == 4 and shape[0] <= _MAX_CHANNELS and shape[0] < shape[1]:
-        return "CTYX"
+        return f"CT{pixels}"
     raise SourceArgumentError(
         f"{what} has the shape {shape} without a stated order; give dimension_order, such as "
         "'TYXZ' or 'CTYX': T (time), C (channels), Z (planes), Y (rows), X (columns)."

@@ -13,6 +13,7 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.ome.recordings import grid_spacing
 from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
+from nwb_ophys.formats.metamorph.metaseries import is_metaseries
 from nwb_ophys.formats.metamorph.names import (
     COMPANION_MARK,
     COMPANION_SUFFIX,
@@ -111,7 +112,8 @@ class MetaMorphImagingInterface(ImagingInterface):
 
         Other programs copy the tags; MetaMorph calls itself MetaMorph or MetaSeries, if anything.
         """
-        return UIC2 in heading.tags and (not heading.software or "Meta" in heading.software)
+        is_tagged = UIC2 in heading.tags and (not heading.software or "Meta" in heading.software)
+        return is_tagged or is_metaseries(heading)
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
@@ -121,7 +123,10 @@ class MetaMorphImagingInterface(ImagingInterface):
             is_ours = COMPANION_MARK in probe.head()[:64]
             return f"'{probe.path.name}' is an acquisition of MetaMorph" if is_ours else None
         found = first_heading(probe, cls.owns) or _first_stack(probe)
-        return None if found is None else f"'{found[0].name}' has the tags of a MetaMorph stack"
+        if found is None:
+            return None
+        what = "tags of a MetaMorph stack" if UIC2 in found[1].tags else "texts of MetaMorph"
+        return f"'{found[0].name}' has the {what}"
 
     @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:

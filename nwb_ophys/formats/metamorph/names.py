@@ -15,7 +15,8 @@ import attrs
 from nwb_ophys.filetypes.files import read_small_file
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
-from nwb_ophys.formats.metamorph.tags import UIC2, read_tags
+from nwb_ophys.formats.metamorph.metaseries import is_metaseries, read_texts
+from nwb_ophys.formats.metamorph.tags import UIC2, MetaMorphTags, read_tags
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
@@ -80,9 +81,18 @@ def read_companion(path: Path) -> Mapping[str, str]:
 
 
 def is_metamorph(path: Path) -> bool:
-    """Return whether a TIFF file has the tag of MetaMorph's stacks."""
+    """Return whether a TIFF file has the tag of MetaMorph's stacks, or its newer texts."""
     heading = read_tiff_heading(path)
-    return heading is not None and UIC2 in heading.tags
+    return heading is not None and (UIC2 in heading.tags or is_metaseries(heading))
+
+
+def read_planes(path: Path) -> MetaMorphTags | None:
+    """Return what a file states of its planes, as tags or as texts; None for another file."""
+    tags = read_tags(path)
+    if tags is not None:
+        return tags
+    heading = read_tiff_heading(path)
+    return read_texts(path) if heading is not None and is_metaseries(heading) else None
 
 
 def stacks_in(path: Path) -> tuple[list[Path], list[Path]]:
@@ -130,7 +140,7 @@ def acquisitions_of(files: Sequence[Path]) -> list[list[Path]]:
 
 
 def _num_planes(path: Path) -> int:
-    tags = read_tags(path)
+    tags = read_planes(path)
     return 0 if tags is None else tags.num_planes
 
 

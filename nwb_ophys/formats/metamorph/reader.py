@@ -29,8 +29,9 @@ from nwb_ophys.formats.metamorph.names import (
     companion_of,
     parse_name,
     read_companion,
+    read_planes,
 )
-from nwb_ophys.formats.metamorph.tags import UIC2, MetaMorphTags, datetime_of, read_tags
+from nwb_ophys.formats.metamorph.tags import UIC2, MetaMorphTags, datetime_of
 from nwb_ophys.metadata import common_facts
 from nwb_ophys.paths import PathProbe
 
@@ -163,7 +164,7 @@ def metamorph_tags(path: Path) -> MetaMorphTags:
     CorruptSourceError
         If the values of the tags cannot be read.
     """
-    tags = read_tags(path)
+    tags = read_planes(path)
     heading = read_tiff_heading(path) if tags is None else None
     if heading is not None and UIC2 in heading.tags:
         raise CorruptSourceError(
@@ -216,7 +217,7 @@ def first_creation(path: Path, created: Any) -> float:
             other = parse_name(file)
             # Later files of a series are not opened.
             if file != path and other.base == name.base and (other.time or 1) <= (name.time or 1):
-                tags = read_tags(file)
+                tags = read_planes(file)
                 stated += [] if tags is None else [tags.created]
     known = np.concatenate(stated)
     return float(np.nanmin(known)) if not np.isnan(known).all() else float("nan")

@@ -27,13 +27,13 @@ UIC1, UIC2, UIC3 = 33628, 33629, 33630
 _LONG, _RATIONAL = 4, 5
 # Identifiers in UIC1.
 _HAS_CALIBRATION, _X_CALIBRATION, _Y_CALIBRATION, _UNITS = 3, 4, 5, 6
-_MICROMETRES = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers")
+MICROMETRES = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers")
 _MOST_PLANES = 10_000_000
 _LONGEST_TEXT = 256
 # MetaMorph's number of the day before 0001-01-01, the first day that Python counts. The numbers
 # are one less than those of Julian days at noon, as other readers have it.
 _DAY_ZERO = 1721424
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 
 Numbers = npt.NDArray[np.int64]
 
@@ -77,7 +77,7 @@ def datetime_of(created: float) -> datetime | None:
     """Return the date and time of a creation, without a zone; None if it is not stated."""
     if not np.isfinite(created):
         return None
-    days, milliseconds = divmod(created, _DAY_MS)
+    days, milliseconds = divmod(created, DAY_MS)
     try:
         day = date.fromordinal(int(days))
     except (ValueError, OverflowError):
@@ -154,8 +154,8 @@ def _fractions(pairs: Numbers) -> npt.NDArray[np.float64]:
 
 def _created(days: Numbers, milliseconds: Numbers) -> npt.NDArray[np.float64]:
     is_stated = (days > _DAY_ZERO) & (days < _DAY_ZERO + date.max.toordinal())
-    is_stated &= milliseconds < _DAY_MS
-    return np.where(is_stated, (days - _DAY_ZERO) * float(_DAY_MS) + milliseconds, np.nan)
+    is_stated &= milliseconds < DAY_MS
+    return np.where(is_stated, (days - _DAY_ZERO) * float(DAY_MS) + milliseconds, np.nan)
 
 
 def _wavelengths(
@@ -183,7 +183,7 @@ def _pixel_size(
         return None
     (length,) = _numbers(file, structure, values[_UNITS], 1).tolist() or [0]
     units = file.read(min(length, _LONGEST_TEXT)).split(b"\0")[0]
-    if units.decode("latin-1").strip().lower() not in _MICROMETRES:
+    if units.decode("latin-1").strip().lower() not in MICROMETRES:
         return None
     pairs = [
         _numbers(file, structure, values[axis], 2) for axis in (_X_CALIBRATION, _Y_CALIBRATION)

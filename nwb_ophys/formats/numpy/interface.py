@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ class NumpyImagingInterface(ImagingInterface):
         if isinstance(movie, Path):
             movie = load_npy_movie(movie, allow_truncated=source.allow_truncated)
         movie = _array("timeseries", movie)
+        if movie.ndim == 4 and movie.shape[1] < movie.shape[3]:
+            _warn_of_planes(movie)
         return ArrayImagingExtractor(movie, source.sampling_frequency)
 
     @classmethod
@@ -133,6 +136,20 @@ def _mapped(path: Path) -> Any:
 
 def _has_axes_of_movie(found: Any) -> bool:
     return found is not None and len(found.shape) in (3, 4) and 0 not in found.shape
+
+
+def _warn_of_planes(movie: Any) -> None:
+    """Warn of an array whose planes or channels seem to come before the rows."""
+    rows, columns, planes = movie.shape[1:]
+    path = getattr(movie, "filename", None)
+    what = f"the array in '{path}'" if path else "the array"
+    warnings.warn(
+        f"{what} has the shape {movie.shape}, which is read as (time, rows, columns, planes): "
+        f"{planes} planes of {rows} x {columns} pixels. If it is (time, planes, rows, columns), "
+        "give np.moveaxis(array, 1, 3).",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _array(name: str, value: Any) -> Any:

@@ -238,6 +238,8 @@ def _whole(path: Path, info: Any, name: str) -> int:
 
 
 def _is_bidirectional(path: Path, info: Any) -> bool:
+    if not hasattr(info, "scanmode"):
+        return False  # the first versions of Scanbox scanned in one direction only
     mode = struct_number(info, "scanmode")
     if mode not in (0, 1):
         raise CorruptSourceError(
@@ -258,11 +260,12 @@ def _line_rate(path: Path, info: Any) -> float | None:
 
 def _channels(path: Path, info: Any) -> tuple[int, ...]:
     code = struct_number(info, "channels")
-    if code in _SAVED_CHANNELS:
-        return _SAVED_CHANNELS[int(code)]
-    # Since version 3 a struct replaces the code, which then is -1.
+    # Since version 3 a struct replaces the code, which then is -1 or has no meaning.
     stated = getattr(info, "chan", None)
     count = struct_number(stated, "nchan")
+    coded = _SAVED_CHANNELS.get(code, ())  # type: ignore[call-overload]
+    if coded and count in (None, len(coded)):
+        return coded
     if count is None or count < 1:
         raise CorruptSourceError(
             f"'{path}' states channels = {getattr(info, 'channels', None)!r} and no chan.nchan; "

@@ -1,7 +1,8 @@
 """Find the files of a ScanImage recording and check that they continue each other.
 
 File names: ``<stem>_<acquisition>_<file>.tif`` if ScanImage starts a new file after a number of
-frames, else ``<stem>_<acquisition>.tif``, numbered from 1 with at least five digits.
+frames, else ``<stem>_<acquisition>.tif``, numbered from 1 with at least five digits. The names of
+files with one channel each end with ``_chn1``, ``_chn2`` and so on.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from nwb_ophys.filetypes.tiff.checks import (
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.truncation import warn_of_later_files
 from nwb_ophys.formats.scanimage.frames import frame_statement, parse_epoch
-from nwb_ophys.formats.scanimage.header import ScanImageMetadata
+from nwb_ophys.formats.scanimage.header import CHANNEL_IN_NAME, ScanImageMetadata
 
-NUMBERED_FILE = re.compile(r"(?P<prefix>.+_)(?P<number>\d+)")
+NUMBERED_FILE = re.compile(
+    rf"(?P<prefix>.+_)(?P<number>\d+)(?P<channel>{CHANNEL_IN_NAME.replace('(', '(?:')})?"
+)
 NUMBERED_ACQUISITION = re.compile(r".+_\d+_")
 _GOES_ON = re.compile(r"^endOfAcquisition = 0\s*$", re.MULTILINE)
 GIVE_FILES = "To read only some files, give file_paths"
@@ -59,6 +62,12 @@ class RecordedFile:
     def path(self) -> Path:
         """Path of the file."""
         return self.source.table.path
+
+    def first_numbers(self, metadata: ScanImageMetadata) -> list[int | None]:
+        """Return the frame numbers of the pages of the first frame, one for each saved channel."""
+        number = min(len(metadata.channel_numbers), self.source.table.num_pages)
+        texts = (self.source.table.read_description(page) for page in range(number))
+        return [frame_statement(text).number for text in texts]
 
     @property
     def frames(self) -> str:
@@ -236,7 +245,9 @@ def _numbered_siblings(path: Path, metadata: ScanImageMetadata) -> dict[int, Pat
     siblings = {}
     for sibling in path.parent.iterdir():
         other = NUMBERED_FILE.fullmatch(sibling.stem)
-        if other is None or other["prefix"] != match["prefix"] or sibling.suffix != path.suffix:
+        if other is None or sibling.suffix != path.suffix:
+            continue
+        if any(other[part] != match[part] for part in ("prefix", "channel")):
             continue
         # Numbers are padded with zeros to a fixed width: 00001 is neither 1 nor 0000001.
         width = min(len(match["number"]), 5)
@@ -330,7 +341,8 @@ def _renumbered(path: Path, number: int) -> str:
     """Return the name of the file with another number."""
     match = NUMBERED_FILE.fullmatch(path.stem)
     assert match is not None  # only called for numbered files
-    return f"{match['prefix']}{number:0{len(match['number'])}d}{path.suffix}"
+    numbered = f"{match['prefix']}{number:0{len(match['number'])}d}"
+    return f"{numbered}{match['channel'] or ''}{path.suffix}"
 
 
 def _not_continued(before: RecordedFile, after: RecordedFile) -> str:

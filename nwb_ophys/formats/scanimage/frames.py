@@ -107,6 +107,34 @@ def check_count(
     )
 
 
+def check_interleaved(path: Path, numbers: Sequence[int | None], channels: Sequence[int]) -> None:
+    """Check that the first pages of a file are the channels of one frame.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    numbers : sequence of (int or None)
+        Frame numbers of the first pages, as many as there are channels.
+    channels : sequence of int
+        Numbers of the saved channels.
+
+    Raises
+    ------
+    SourceError
+        If the pages are of several frames, so that they would be assigned to wrong channels.
+    """
+    if None in numbers or len(set(numbers)) <= 1:
+        return
+    listed, stated = ", ".join(map(str, channels)), ", ".join(map(str, numbers))
+    raise SourceError(
+        f"'{path}': its header lists the saved channels {listed}, but its first {len(numbers)} "
+        f"pages are of the frames {stated}, not of one: the file has other channels than its "
+        "header lists, such as one that was split off. Read it as a plain TIFF stack: --format "
+        "tiff with the options num_channels and sampling_frequency."
+    )
+
+
 def check_order(
     path: Path,
     pages: npt.NDArray[np.int64],

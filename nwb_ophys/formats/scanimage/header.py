@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -16,6 +17,9 @@ from nwb_ophys.formats.scanimage.stacks import Stack, averaged_frames, stack_of
 from nwb_ophys.formats.scanimage.text import HeaderProperties, read_header_texts
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.remote.paths import as_path
+
+CHANNEL_IN_NAME = r"_chn(\d+)"
+"""Pattern of the end of the names of files with one channel each (``logFilePerChannel``)."""
 
 _FARTHEST_UM = 1e6
 
@@ -162,7 +166,7 @@ def scanimage_metadata(path: str | PathLike[str]) -> ScanImageMetadata:
 def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata:
     """Parse the texts that `read_header_texts` returns; the path is for messages."""
     si = HeaderProperties(path, header)
-    numbers, names = _saved_channels(si)
+    numbers, names = _channels_in_file(path, *_saved_channels(si))
     stack = stack_of(si)
     view, size = _field_of_view(si)
     frame_rate, volume_rate = _rates(si, stack)
@@ -223,6 +227,25 @@ def _saved_channels(si: HeaderProperties) -> tuple[tuple[int, ...], tuple[str, .
     return numbers, tuple(names[number - 1] for number in numbers)
 
 
+def channel_of_file(path: Path) -> int | None:
+    """Return the number of the channel that the name of a file states; None if it states none."""
+    match = re.search(rf"{CHANNEL_IN_NAME}$", path.stem)
+    return None if match is None else int(match[1])
+
+
+def _channels_in_file(
+    path: Path, numbers: tuple[int, ...], names: tuple[str, ...]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the channels of a file, which is one if ScanImage saved each to a file of its own.
+
+    The header then lists the channels of all files.
+    """
+    own = channel_of_file(path)
+    if own not in numbers:
+        return numbers, names
+    return (own,), (names[numbers.index(own)],)
+
+
 def _rates(si: HeaderProperties, stack: Stack) -> tuple[float | None, float | None]:
     """Return saved frames per second and volumes per second, in Hz."""
     rate, period = (
@@ -275,11 +298,13 @@ def _field_of_view(
     si: HeaderProperties,
 ) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
     """Return extents of a frame and of a pixel along (x, y), in micrometres."""
-    # x and y of each of the four corners of the frame, alternating.
+    # x and y of each of the four corners of the frame, in the order of its outline: the first two
+    # are the ends of the first line. The scan may be rotated.
     corners = si.numbers("hRoiManager.imagingFovUm", ())
     if len(corners) != 8:
         return None, None
-    width, height = max(corners[::2]) - min(corners[::2]), max(corners[1::2]) - min(corners[1::2])
+    first, second, third = ((corners[i], corners[i + 1]) for i in (0, 2, 4))
+    width, height = round(math.dist(first, second), 9), round(math.dist(second, third), 9)
     columns = si.integer("hRoiManager.pixelsPerLine")
     rows = si.integer("hRoiManager.linesPerFrame")
     if not columns or not rows or si.value("hRoiManager.mroiEnable"):

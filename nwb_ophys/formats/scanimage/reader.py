@@ -30,12 +30,18 @@ from nwb_ophys.formats.scanimage.files import (
 from nwb_ophys.formats.scanimage.frames import (
     FrameStatement,
     check_count,
+    check_interleaved,
     check_order,
     check_whole_volumes,
     frame_statement,
     warn_of_other_rate,
 )
-from nwb_ophys.formats.scanimage.header import ScanImageMetadata, parse_header, scanimage_metadata
+from nwb_ophys.formats.scanimage.header import (
+    ScanImageMetadata,
+    channel_of_file,
+    parse_header,
+    scanimage_metadata,
+)
 from nwb_ophys.formats.scanimage.regions import Region, first_rows, read_regions
 from nwb_ophys.formats.scanimage.text import read_header_texts
 from nwb_ophys.metadata import common_header
@@ -361,6 +367,7 @@ def _open_files(
         num_pages = file.source.table.num_pages
         first, last = file.first_frame, file.last_frame
         check_count(file.path, num_pages, first, last, metadata.channel_numbers)
+        check_interleaved(file.path, file.first_numbers(metadata), metadata.channel_numbers)
     if file_paths is not None:
         check_given_files(files, metadata)
     check_volume_start(files[0], metadata)
@@ -431,7 +438,7 @@ def _check_alike(files: Sequence[RecordedFile]) -> list[ScanImageMetadata]:
     headers = [first]
     for file in files[1:]:
         other_header, other_description = read_header_texts(file.path)
-        if other_header != header:
+        if other_header != header or channel_of_file(file.path) != channel_of_file(first.path):
             other = parse_header(file.path, other_header, other_description)
             check_agreement(first, other, names, "Leave it out with file_paths.")
             headers.append(other)

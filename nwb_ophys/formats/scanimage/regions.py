@@ -106,7 +106,9 @@ def first_rows(
             f"{_AS_PLAIN}"
         )
     gap = rest // gaps if gaps else 0
-    if gaps and metadata.flyto_rows and gap not in metadata.flyto_rows:
+    # With galvanometers only, ScanImage leaves out the rows of the flight when it saves.
+    is_left_out = metadata.scan_mode == "linear" and not rest
+    if gaps and metadata.flyto_rows and gap not in metadata.flyto_rows and not is_left_out:
         raise SourceError(
             f"{stated} and {' or '.join(map(str, metadata.flyto_rows))} fly-to rows "
             f"(flytoTimePerScanfield over linePeriod), but the {rows} rows of its pages leave "

@@ -46,17 +46,49 @@ def stack_of(si: HeaderProperties) -> Stack:
         If its numbers contradict each other.
     """
     mode = str(si.value("hStackManager.stackMode") or "")
-    counts = (si.integer(f"hStackManager.{name}") for name in ("numSlices", "slicesPerAcq"))
-    num_slices = next((count for count in counts if count), 1)
+    num_slices = _num_slices(si)
     enabled = si.value("hStackManager.enable")
     # A single plane is not a volume, even if the stack manager is switched on.
     if num_slices <= 1 or enabled in (False, 0):
+        return Stack(mode=mode)
+    if enabled is not None and mode == "slow" and _is_endless(si):
         return Stack(mode=mode)
     if enabled is not None:
         return _stack_since_2019(si, num_slices, mode)
     if si.value("hFastZ.enable"):
         return _fast_stack_before_2019(si, num_slices)
     return _slow_stack_before_2019(si, num_slices)
+
+
+def _num_slices(si: HeaderProperties) -> int:
+    """Return the number of slices that were scanned.
+
+    ``numSlices`` is a setting of the user that only stacks of equal steps have. The others have as
+    many slices as depths are listed, or as fit between two depths.
+    """
+    per_slice = si.integer("hStackManager.framesPerSlice") or 1
+    listed = _listed_depths(si)
+    counts = [si.integer("hStackManager.actualNumSlices"), listed]
+    if si.value("hStackManager.stackDefinition") in ("arbitrary", "bounded"):
+        counts.append((si.integer("hStackManager.numFramesPerVolume") or 0) // per_slice)
+    counts += [si.integer(f"hStackManager.{name}") for name in ("numSlices", "slicesPerAcq")]
+    return next((count for count in counts if count), 1)
+
+
+def _listed_depths(si: HeaderProperties) -> int:
+    """Return the number of depths that the user listed for a fast stack before 2019; 0 if none."""
+    if not si.value("hFastZ.enable") or not si.value("hFastZ.useArbitraryZs"):
+        return 0
+    if si.value("hFastZ.waveformType") not in (None, "step"):
+        return 0  # ScanImage ignores the list for a continuous sweep
+    depths = si.value("hFastZ.userZs")
+    return len(depths) if isinstance(depths, list) else int(depths is not None)
+
+
+def _is_endless(si: HeaderProperties) -> bool:
+    """Return whether there is no limit to the frames of a slice, so that no second one follows."""
+    name = "hStackManager.framesPerSlice"
+    return si.integer(name) is None and si.number(name) is not None
 
 
 def averaged_frames(si: HeaderProperties) -> int:
@@ -108,8 +140,8 @@ def _slow_stack_before_2019(si: HeaderProperties, num_slices: int) -> Stack:
     """Return a stack whose slices are acquired one after the other, all frames of each."""
     name = "hStackManager.framesPerSlice"
     per_slice = si.integer(name)
-    if per_slice is None and si.number(name) is not None:
-        return Stack()  # without end, so that there was no second slice
+    if _is_endless(si):
+        return Stack()
     if per_slice is None:
         raise SourceError(
             f"'{si.path}': its header states {num_slices} slices, but not the number of frames "

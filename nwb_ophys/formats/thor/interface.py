@@ -161,12 +161,11 @@ def _folder(path: Path) -> Path:
 
 def _spacing(stated: ThorExperiment, is_volumetric: bool) -> dict[str, Any]:
     """Return the size of a pixel, and the distance of planes, in metres."""
-    source = "Camera" if stated.is_of_camera else "LSM"
-    size, step = stated.number(source, "pixelSizeUM"), stated.number("ZStage", "stepSizeUM")
-    if not size:
+    size, step = stated.pixel_size, stated.number("ZStage", "stepSizeUM")
+    if size is None:
         return {}
     # A negative step is a sweep downwards.
-    lengths = [size, size, abs(step)] if is_volumetric and step else [size, size]
+    lengths = [*size, abs(step)] if is_volumetric and step else [*size]
     return {
         "grid_spacing": [round(length * 1e-6, 15) for length in lengths],
         "grid_spacing_unit": "meters",
@@ -219,7 +218,7 @@ def _series_text(stated: ThorExperiment) -> str | None:
     """Return a description of settings that NWB has no field for."""
     named = {
         "dwell time": ("LSM", "dwellTime", " us"),
-        "frames averaged": ("LSM", "averageNum", "") if stated.is_on("LSM", "averageMode") else "",
+        "frames averaged": ("LSM", "averageNum", "") if stated.is_averaged else "",
         "power": ("Pockels", "start", " %"),
         "flyback frames": ("Streaming", "flybackFrames", "") if stated.num_flyback else "",
     }

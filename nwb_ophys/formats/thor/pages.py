@@ -25,7 +25,7 @@ from nwb_ophys.formats.thor.xml import NAME, ThorExperiment
 Images = dict[tuple[int, int], str]
 """Names of the files of a channel by (time, plane)."""
 
-# Channels that Thorlabs' boards record, enabled or not.
+# Channels that Thorlabs' boards record if several are enabled.
 _ALL_CHANNELS = ("ChanA", "ChanB", "ChanC", "ChanD")
 
 
@@ -255,8 +255,15 @@ def _raw_channels(experiment: ThorExperiment, num_pages: int) -> list[str]:
     everything = list(_ALL_CHANNELS)
     if only_enabled == "1" or not set(names) <= set(everything):
         return names
-    # Before version 4 it is not stated, and the size of the file decides.
     stated = experiment.num_frames
+    if len(names) == 1 and num_pages != stated * len(everything):
+        return names  # a single channel is saved alone
+    # Boards of two channels save a third one with them.
+    is_stopped = experiment.text("ExperimentStatus", "value").lower() == "stopped"
+    three = everything[:3]
+    if num_pages == stated * 3 > 0 and set(names) <= set(three) and not is_stopped:
+        return three
+    # Before version 4 it is not stated, and the size of the file decides.
     fits_all = 0 < num_pages <= stated * len(everything) and num_pages % len(everything) == 0
     fits_named = not stated or num_pages <= stated * len(names)
     if only_enabled == "0" or (

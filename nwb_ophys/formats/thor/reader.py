@@ -163,6 +163,7 @@ class ThorExtractor(TiffFramesExtractor):
                 folder, experiment, of_region, self.channel_name, allow_truncated
             )
         _check_shape(experiment, reader)
+        experiment.check()
         self.num_planes_of_all = pages.shape[1]
         num_frames = pages.shape[1] + experiment.num_flyback
         if plane_index is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from nwb_ophys.metadata import is_unset_clock
 NAME = "Experiment.xml"
 _LOCAL_FORMATS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
 _MOST_AVERAGED = 100_000
+# Values of areaMode: the second galvanometer rests, so rows are times at one line.
+_LINES = {"2": "a kymograph", "3": "a line scan", "4": "a scan along drawn lines"}
 
 
 @attrs.frozen(kw_only=True)
@@ -102,24 +105,64 @@ class ThorExperiment:
         return check_stated_rate(self.path, rate / self._averaged, "frameRate")
 
     @property
+    def is_averaged(self) -> bool:
+        """Return whether frames were averaged; they are not during a fast sweep."""
+        is_sweep = self.is_streaming and self.is_on("Streaming", "zFastEnable")
+        return self.is_on(self._detector, "averageMode") and not is_sweep
+
+    @property
+    def _detector(self) -> str:
+        return "Camera" if self.is_of_camera else "LSM"
+
+    @property
     def _averaged(self) -> float:
         """Number of scanned frames in a saved one."""
-        if not self.is_on("LSM", "averageMode"):
+        if not self.is_averaged:
             return 1
-        averaged = self.number("LSM", "averageNum")
+        averaged = self.number(self._detector, "averageNum")
         if averaged is None or not 1 <= averaged <= _MOST_AVERAGED:
             raise SourceError(
                 f"'{self.path}' states that frames were averaged (averageMode), but averageNum = "
-                f"{self.text('LSM', 'averageNum')!r}; it must be a number of at least 1. Correct "
-                "it in a copy of the file."
+                f"{self.text(self._detector, 'averageNum')!r}; it must be a number of at least 1. "
+                "Correct it in a copy of the file."
             )
         return averaged
+
+    @property
+    def pixel_size(self) -> tuple[float, float] | None:
+        """Width and height of a pixel in um; None if they are not stated."""
+        names = ("pixelWidthUM", "pixelHeightUM"), ("pixelSizeUM", "pixelSizeUM")
+        for x, y in names:
+            width, height = self.number(self._detector, x), self.number(self._detector, y)
+            if width and height:
+                return width, height
+        return None
+
+    def check(self) -> None:
+        """Warn of a line scan, and of frames that were not averaged although this is stated."""
+        lines = _LINES.get("" if self.is_of_camera else self.text("LSM", "areaMode"))
+        if lines:
+            warnings.warn(
+                f"'{self.path}' states {lines} (areaMode): rows of its frames are then times at "
+                "one line, not places. They are written as frames; check them.",
+                UserWarning,
+                stacklevel=3,
+            )
+        number = self.number(self._detector, "averageNum")
+        if self.is_on(self._detector, "averageMode") and not self.is_averaged and number != 1:
+            warnings.warn(
+                f"'{self.path}' states that frames were averaged (averageMode) during a fast sweep "
+                "(zFastEnable), which ThorImage does not do; the rate is that of all frames. If "
+                f"they were averaged, divide it by {self.text(self._detector, 'averageNum')}.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def _camera_rate(self) -> float:
         for kind in ("frameRateControl", "OrcaFrameRate"):
             rate = self.number("Camera", f"{kind}Value")
             if self.is_on("Camera", f"{kind}Enabled") and rate:
-                return check_stated_rate(self.path, rate, f"{kind}Value")
+                return check_stated_rate(self.path, rate / self._averaged, f"{kind}Value")
         raise SourceError(
             f"'{self.path}' states no frame rate of the camera; add it to the element Camera in a "
             'copy of the file, as frameRateControlEnabled="1" frameRateControlValue="<Hz>".'

@@ -153,15 +153,20 @@ class TiffStackExtractor(TiffFramesExtractor):
             check_index("plane_index", plane_index, layout.num_planes)
             pages = pages[:, :, plane_index : plane_index + 1]
         first = reader.sources[0]
+        stated = _stated_rate(first, layout)
         if sampling_frequency is not None:
-            stated = _stated_rate(first, layout)
             select_rate(first.table.path, sampling_frequency, stated, None, "finterval")
         elif layout.num_samples > 1:
+            known = (
+                f"; its ImageJ description states {stated:g} Hz (finterval), which may be wrong"
+                if stated
+                else ", which a plain TIFF file does not state"
+            )
             raise SourceArgumentError(
                 f"'{first.table.path}' (format tiff) needs sampling_frequency, the rate of its "
-                f"{layout.num_samples} samples (frames, or volumes) in Hz, which a plain TIFF "
-                "file does not state. Give it as sampling_frequency=..., on the command line with "
-                "--option sampling_frequency=VALUE."
+                f"{layout.num_samples} samples (frames, or volumes) in Hz{known}. Give it as "
+                "sampling_frequency=..., on the command line with --option "
+                "sampling_frequency=VALUE."
             )
         self.layout = layout
         self.file_paths = [source.table.path for source in reader.sources]

@@ -98,6 +98,19 @@ def test_volumes_in_any_order(path, order):
     plane.close()
 
 
+@pytest.mark.parametrize(("movie", "axes"), [(MOVIE, "TYX"), (CHANNELS, "TYXC")])
+def test_a_variable_that_matlab_saved(path, movie, axes):
+    """Fault: MATLAB's (rows, columns, time) was read with rows and columns exchanged."""
+    order = "TXY" if axes == "TYX" else "CTXY"
+    write_hdf5(path, ordered(movie, axes, order))
+    with h5py.File(path, "a") as file:
+        file["mov"].attrs["MATLAB_class"] = np.bytes_("uint16")
+    extractor = opened(path, channel_index=1 if "C" in axes else None)
+    expected = movie[..., 1] if "C" in axes else movie
+    np.testing.assert_array_equal(extractor.get_series(), expected)
+    extractor.close()
+
+
 @pytest.mark.parametrize("order", ["TYXZC", "CTZYX", "TCZYX", "XYZCT", "ZXTCY"])
 def test_five_axes(path, order):
     write_hdf5(path, ordered(WHOLE, "TYXZC", order))

@@ -294,3 +294,85 @@ def test_a_file_of_another_program_is_refused(tmp_path, movie):
         MetaMorphImagingInterface(path)
     with pytest.raises(SourceError, match="holds no file with the tags"):
         _streams(tmp_path)
+
+
+# --- newer files, without tags ----------------------------------------------------------------
+
+
+def _text(seconds: float, height: float = 0.0, program: str = "MetaMorph") -> str:
+    milliseconds = round(seconds * 1000)
+    time = f"20240816 09:49:{milliseconds // 1000:02d}.{milliseconds % 1000}"
+    properties = {
+        "ApplicationName": program,
+        "spatial-calibration-state": "on",
+        "spatial-calibration-x": 0.65,
+        "spatial-calibration-y": 0.7,
+        "spatial-calibration-units": "um",
+        "acquisition-time-local": time,
+        "z-position": height,
+        "wavelength": 525,
+    }
+    lines = [f'<prop id="{key}" type="x" value="{value}"/>' for key, value in properties.items()]
+    return "<MetaData>" + "".join(lines) + "</MetaData>"
+
+
+def _write_text_file(path, pages, times, heights=None, **more):
+    heights = np.zeros(len(pages)) if heights is None else heights
+    with tifffile.TiffWriter(path) as tiff:
+        for page, time, height in zip(pages, times, heights, strict=True):
+            text = _text(time, height, **more)
+            tiff.write(page, description=text, software="MetaSeries", metadata=None)
+
+
+def test_newer_files_with_texts(tmp_path):
+    """Fault: waves and stages were unclear, and times and pixel sizes were not read."""
+    lines = ['"NDInfoFile", Version 2.0', '"Stage1", "B2"', '"Stage2", "B3"', '"EndFile"']
+    (tmp_path / "exp.nd").write_text("\n".join(lines))
+    rng = np.random.default_rng(0)
+    movies = {}
+    times = np.arange(12) * 1.02
+    for stage, wave in ((1, "1GFP"), (1, "2RFP"), (2, "1GFP"), (2, "2RFP")):
+        movies[f"B{stage + 1}", wave[1:]] = movie = rng.integers(0, 99, (12, 5, 7), "uint16")
+        for number, (page, time) in enumerate(zip(movie, times, strict=True)):
+            name = f"exp_w{wave}_s{stage}_t{number + 1}.TIF"
+            _write_text_file(tmp_path / name, page[None], [time])
+    assert [found.format for found in detect(tmp_path)] == ["metamorph"]
+    streams = nwb_ophys.open(tmp_path).interfaces
+    assert len(streams) == 4
+    for stream in streams.values():
+        extractor = stream.extractor
+        name = parse_name(extractor.file_paths[0])
+        movie = movies[f"B{name.stage + 1}", name.channel]
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+        np.testing.assert_allclose(stream.get_timestamps(), times, atol=1e-9)
+        stated = stream.describe()
+        (plane,) = stated["Ophys"]["ImagingPlane"]
+        assert plane["grid_spacing"] == pytest.approx([0.65e-6, 0.7e-6])
+        assert stated["NWBFile"]["session_start_time"] == datetime(2024, 8, 16, 9, 49)
+
+
+def test_planes_of_a_newer_file(tmp_path, movie):
+    times = np.arange(12) * 0.5
+    _write_text_file(tmp_path / "t.tif", movie, times, 3 + np.arange(12) % 5 * 0.01)
+    extractor = nwb_ophys.open(tmp_path / "t.tif").extractor
+    np.testing.assert_array_equal(extractor.get_series(), movie)
+    assert extractor.get_sampling_frequency() == pytest.approx(2)
+    for number in range(3):
+        pages, heights = movie[4 * number : 4 * number + 4], np.arange(4) * 2.5
+        _write_text_file(tmp_path / f"z_t{number + 1}.tif", pages, [number] * 4, heights)
+    files = sorted(tmp_path.glob("z_t*.tif"))
+    extractor = MetaMorphImagingInterface(files).extractor
+    assert extractor.facts["distance of planes"] == pytest.approx(2.5)
+    expected = np.moveaxis(movie.reshape(3, 4, 5, 7), 1, 3)
+    np.testing.assert_array_equal(extractor.get_series(), expected)
+
+
+def test_milliseconds_of_newer_files_have_no_leading_zeros(tmp_path, movie):
+    _write_text_file(tmp_path / "t.tif", movie, np.arange(12) * 0.066)
+    times = nwb_ophys.open(tmp_path / "t.tif").get_timestamps()
+    np.testing.assert_allclose(times, np.arange(12) * 0.066, atol=1e-9)
+
+
+def test_screens_of_plates_are_no_recordings(tmp_path, movie):
+    _write_text_file(tmp_path / "t.tif", movie[:1], [0], program="MetaXpress Acquire")
+    assert [found.format for found in detect(tmp_path / "t.tif")] == ["tiff"]

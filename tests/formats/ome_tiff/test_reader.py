@@ -116,6 +116,21 @@ def test_files_that_were_renamed_are_known_by_their_uuids(tmp_path, movie):
         np.testing.assert_array_equal(extractor.get_series(), movie)
 
 
+def test_a_renamed_file_beside_another_recording_with_its_former_name(tmp_path, movie):
+    """Fault: the pixels of the other recording were read, since it had the stated name."""
+    (path,) = write_ome_tiff(tmp_path / "img.ome.tif", movie)
+    renamed = path.rename(tmp_path / "mouse1.ome.tif")
+    (other,) = write_ome_tiff(tmp_path / "img.ome.tif", movie + 500)
+    _change(
+        other,
+        "urn:uuid:00000000-0000-0000-0000-000000000001",
+        f"urn:uuid:{'1' * 8}-0000-0000-0000-{'0' * 12}",
+    )
+    for file, expected in ((renamed, movie), (other, movie + 500)):
+        with OmeTiffExtractor(file) as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), expected)
+
+
 # --- what is missing --------------------------------------------------------------------------
 
 

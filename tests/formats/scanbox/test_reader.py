@@ -383,6 +383,21 @@ def test_a_line_scan(path):
         ScanboxExtractor(path)
 
 
+def test_the_first_versions_state_no_direction(path):
+    """Fault: files without scanmode, which Scanbox reads as one direction, were refused."""
+    write_scanbox(path, MOVIE, info={"scanmode": None})
+    np.testing.assert_array_equal(ScanboxExtractor(path).get_series(), MOVIE)
+
+
+def test_the_number_of_channels_goes_before_the_code(path):
+    """Fault: with a code that version 3 left in the file, two channels were rows of one."""
+    chan = {"nchan": 2, "save": np.array([1, 1], np.uint8)}
+    write_scanbox(path, {0: MOVIE, 1: MOVIE + 7}, version=3, info={"channels": 2, "chan": chan})
+    for number in range(2):
+        extractor = ScanboxExtractor(path, channel_name=f"PMT{number}")
+        np.testing.assert_array_equal(extractor.get_series(), MOVIE + 7 * number)
+
+
 def test_files_that_are_not_there(path, tmp_path, data_folder):
     write_scanbox(path, MOVIE)
     path.with_suffix(".mat").unlink()

@@ -324,6 +324,23 @@ def test_metadata_of_a_written_recording(tmp_path: Path) -> None:
         ScanImageExtractor(path)
 
 
+@pytest.mark.parametrize("degrees", [30, 90, 180, -45])
+def test_the_pixel_size_of_a_rotated_scan(tmp_path: Path, degrees: float) -> None:
+    """Fault: the extent along x and y of the rotated corners was that of the frame."""
+    angle = math.radians(degrees)
+    turned = [
+        (x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle))
+        for x, y in [(-100, -50), (100, -50), (100, 50), (-100, 50)]
+    ]
+    corners = ";".join(f"{x:.5f} {y:.5f}" for x, y in turned)
+    changes = {"SI.hRoiManager.imagingFovUm": f"[{corners}]"}
+    path = tmp_path / "a.tif"
+    write_recording(path, numbered_pages(2), PLANAR | changes)
+    metadata = scanimage_metadata(path)
+    assert metadata.field_of_view == pytest.approx((200, 100), abs=1e-3)
+    assert metadata.pixel_size == pytest.approx((50, 50), abs=1e-3)
+
+
 def test_single_channel_system(tmp_path: Path) -> None:
     # MATLAB's {'Green'} is parsed to a text, whose first letter is no channel name.
     path = tmp_path / "run.tif"
@@ -363,6 +380,96 @@ def test_files_of_2016_state_their_stack_elsewhere(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         ScanImageExtractor(path).get_series()[:, 0, 0], [[0, 1, 2], [5, 6, 7]]
     )
+
+
+@pytest.mark.parametrize("set_slices", ["1", "9"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"stackDefinition": "'arbitrary'", "actualNumSlices": "3"},
+        {"stackDefinition": "'arbitrary'", "arbitraryZs": "[0;20;5]"},
+        {"stackDefinition": "'bounded'", "actualNumSlices": "3"},
+    ],
+)
+def test_slices_that_are_not_those_of_the_setting(
+    tmp_path: Path, more: dict[str, str], set_slices: str
+) -> None:
+    """Fault: the planes of listed depths were frames of one plane, or the file was refused."""
+    own = {f"hStackManager__{name}": value for name, value in more.items()}
+    own |= {"hStackManager__zs": "[0 20 5]", "hStackManager__numSlices": set_slices}
+    path = tmp_path / "run.tif"
+    write_recording(path, numbered_pages(8), volumetric(flyback=1, **own))
+    extractor = ScanImageExtractor(path)
+    np.testing.assert_array_equal(extractor.get_series()[:, 0, 0], [[0, 1, 2], [4, 5, 6]])
+    assert extractor.metadata.plane_positions == (0, 20, 5)
+
+
+@pytest.mark.parametrize("wave", ["'step'", "'sawtooth'"])
+def test_listed_depths_of_2016(tmp_path: Path, wave: str) -> None:
+    """Fault: depths that the user listed were frames of one plane, since ``numSlices`` was 1."""
+    properties = {key: value for key, value in volumetric().items() if "hStackManager" not in key}
+    properties |= {
+        "SI.hFastZ.enable": "1",
+        "SI.hFastZ.numFramesPerVolume": "4",
+        "SI.hFastZ.numDiscardFlybackFrames": "1",
+        "SI.hFastZ.useArbitraryZs": "true",
+        "SI.hFastZ.userZs": "[0 40 20]",
+        "SI.hFastZ.waveformType": wave,
+        "SI.hStackManager.numSlices": "1" if wave == "'step'" else "3",
+        "SI.hStackManager.framesPerSlice": "1",
+    }
+    path = tmp_path / "run.tif"
+    write_recording(path, numbered_pages(8), properties)
+    np.testing.assert_array_equal(
+        ScanImageExtractor(path).get_series()[:, 0, 0], [[0, 1, 2], [4, 5, 6]]
+    )
+
+
+def test_a_slow_stack_that_never_leaves_its_first_slice(tmp_path: Path) -> None:
+    """Fault: the frames of one plane were planes of volumes."""
+    path = tmp_path / "run.tif"
+    properties = volumetric(hStackManager__stackMode="'slow'", hStackManager__framesPerSlice="Inf")
+    write_recording(path, numbered_pages(6), properties)
+    extractor = ScanImageExtractor(path)
+    np.testing.assert_array_equal(extractor.get_series()[:, 0, 0], range(6))
+    assert extractor.get_sampling_frequency() == 30
+
+
+def _write_channels(folder: Path, properties: dict[str, str]) -> None:
+    """Write two channels in files of their own, each of two files, as ScanImage names them."""
+    for channel in (1, 2):
+        pages = numbered_pages(5) + 100 * channel
+        for number, part in enumerate((pages[:3], pages[3:]), start=1):
+            path = folder / f"run_00001_{number:05d}_chn{channel}.tif"
+            write_recording(path, part, properties, first_page=3 * (number - 1))
+
+
+def test_channels_in_files_of_their_own(tmp_path: Path) -> None:
+    """Fault: the frames of each file were read as frames of two channels in turn."""
+    properties = {"SI.hChannels.channelSave": "[1;2]", "SI.hScan2D.logFramesPerFile": "3"}
+    _write_channels(tmp_path, PLANAR | properties)
+    for channel, name in ((1, "Green"), (2, "Red")):
+        for number in (1, 2):
+            path = tmp_path / f"run_00001_{number:05d}_chn{channel}.tif"
+            extractor = ScanImageExtractor(path)
+            pixels = extractor.get_series()[:, 0, 0]
+            np.testing.assert_array_equal(pixels, 100 * channel + np.arange(5))
+            assert extractor.channel_name == name
+            assert extractor.get_sampling_frequency() == 30
+    files = sorted(tmp_path.iterdir())
+    with pytest.raises(SourceError, match=r"has channel_numbers \(2,\)"):
+        ScanImageExtractor(file_paths=files[:2])
+    files[2].rename(tmp_path / "run_00001_00003_chn1.tif")
+    with pytest.raises(SourceError, match=r"run_00001_00002_chn1\.tif' is missing"):
+        ScanImageExtractor(files[0])
+
+
+def test_a_channel_that_was_split_off(tmp_path: Path) -> None:
+    """Fault: its frames were read as frames of all channels that the header lists, in turn."""
+    path = tmp_path / "green.tif"
+    write_recording(path, numbered_pages(6), PLANAR | {"SI.hChannels.channelSave": "[1;2]"})
+    with pytest.raises(SourceError, match="first 2 pages are of the frames 1, 2, not of one"):
+        ScanImageExtractor(path)
 
 
 def test_averaged_frames_are_fewer(tmp_path: Path) -> None:
@@ -431,7 +538,8 @@ def test_other_files(tmp_path: Path, data_folder: Path) -> None:
 )
 def test_wrong_arguments(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     path = tmp_path / "run.tif"
-    write_recording(path, numbered_pages(12), volumetric(per_slice=2, channels="[1 2]"))
+    properties = volumetric(per_slice=2, channels="[1 2]")
+    write_recording(path, numbered_pages(12), properties, channels=2)
     with pytest.raises(SourceArgumentError, match=message):
         ScanImageExtractor(path, **arguments)
 

@@ -290,6 +290,22 @@ def test_without_the_fly_to_time_rows_are_derived(tmp_path):
         np.testing.assert_array_equal(extractor.get_series(), regions["AL"][..., 0])
 
 
+def test_rows_of_galvanometers_follow_each_other(tmp_path):
+    """Fault: regions without fly-to rows were refused, since the header states some."""
+    regions = _regions()
+    (path,) = write_scanimage(tmp_path / "a.tif", _pages(regions, gap=0), regions=REGIONS)
+    content = path.read_bytes()
+    stated = re.search(rb"flytoTimePerScanfield = \S+", content)
+    content = content.replace(stated[0], b"flytoTimePerScanfield = 1".ljust(len(stated[0])))
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match="leave 0 fly-to rows"):
+        ScanImageExtractor(path, roi_name="AL")
+    path.write_bytes(content.replace(b"scanMode = 'resonant'", b"scanMode = 'linear'  "))
+    for name, expected in regions.items():
+        with ScanImageExtractor(path, roi_name=name) as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), expected[..., 0])
+
+
 @pytest.mark.parametrize(
     ("line", "duration", "frequency", "rows"),
     [

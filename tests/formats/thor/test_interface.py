@@ -57,6 +57,14 @@ def test_what_written_recordings_state(tmp_path):
     assert len(_described(folder, channel_name="ChanA", plane_index=1)[0]["grid_spacing"]) == 2
 
 
+def test_the_width_and_height_of_a_pixel(tmp_path):
+    """Newer versions of ThorImage state both in place of one size."""
+    sizes = {"pixelSizeUM": None, "pixelWidthUM": 0.5, "pixelHeightUM": 0.75}
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7), changes={"LSM": sizes})
+    plane, _, _ = _described(folder)
+    np.testing.assert_allclose(plane["grid_spacing"], [0.5e-6, 0.75e-6])
+
+
 @pytest.mark.parametrize("as_volume", [True, False])
 @pytest.mark.parametrize("raw", [True, False])
 def test_every_channel_and_plane_is_written(tmp_path, as_volume, raw):

@@ -218,6 +218,38 @@ def test_channels_of_a_stopped_raw_file_before_version_4(tmp_path):
                 ThorExtractor(folder, "ChanC").close()
 
 
+@pytest.mark.filterwarnings("ignore:.*it was stopped:UserWarning")
+def test_a_single_channel_is_alone_in_its_raw_file(tmp_path):
+    """Fault: every fourth frame is read, as though disabled channels were there too."""
+    movie = _movie(12, 10, 7)
+    changes = {"RawData": {"onlyEnabledChannels": 0}}
+    for number, status in ((8, "Stopped"), (12, "Complete")):
+        folder = tmp_path / status
+        write_thor(
+            folder, {"ChanB": movie}, raw=True, num_frames=number, status=status, changes=changes
+        )
+        with ThorExtractor(folder) as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), movie[:number])
+    # All four channels, where the size of the file says so.
+    folder = write_thor(tmp_path / "all", {"ChanB": movie}, raw=True, all_channels=True)
+    with ThorExtractor(folder) as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+def test_a_board_of_two_channels_saves_three(tmp_path):
+    """Fault: refused, since the file is not one of four channels."""
+    movies = {"ChanA": _movie(6, 10, 7), "ChanB": _movie(6, 10, 7, first=800)}
+    changes = {"RawData": {"onlyEnabledChannels": 0}}
+    folder = write_thor(
+        tmp_path / "a", {**movies, "ChanC": _movie(6, 10, 7)}, raw=True, changes=changes
+    )
+    xml = folder / "Experiment.xml"
+    xml.write_text(xml.read_text().replace('<Wavelength name="ChanC" exposureTimeMS="0" />', ""))
+    for name, movie in movies.items():
+        with ThorExtractor(folder, name) as extractor:
+            np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
 def test_previews_are_no_frames(tmp_path):
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7))
     tifffile.imwrite(folder / "ChanA_Preview.tif", _movie(10, 7))
@@ -249,6 +281,38 @@ def test_the_rate_of_a_camera(tmp_path):
     xml.write_text(xml.read_text().replace("<Date", f"{element}<Date"))
     with ThorExtractor(folder) as extractor:
         assert extractor.get_sampling_frequency() == 20
+
+
+def test_averaged_frames_of_a_camera_have_a_lower_rate(tmp_path):
+    camera: dict[str, Any] = {"LightPath": {"Camera": 1}, "LSM": {"averageMode": 1}}
+    folder = write_thor(tmp_path / "a", _movie(4, 10, 7), changes=camera)
+    xml = folder / "Experiment.xml"
+    rate = 'frameRateControlEnabled="1" frameRateControlValue="20"'
+    element = f'<Camera {rate} averageMode="1" averageNum="4" />'
+    xml.write_text(xml.read_text().replace("<Date", f"{element}<Date"))
+    with ThorExtractor(folder) as extractor:
+        assert extractor.get_sampling_frequency() == 5
+
+
+def test_frames_of_a_fast_sweep_are_not_averaged(tmp_path):
+    """Fault: a rate that is too low by the number that is set for other recordings."""
+    movie = _movie(4, 10, 7, 3)
+    changes = {"LSM": {"averageMode": 1, "averageNum": 5}}
+    folder = write_thor(
+        tmp_path / "a", movie, raw=True, num_flyback_frames=1, sampling_frequency=6, changes=changes
+    )
+    with pytest.warns(UserWarning, match=r"during a fast sweep .* divide it by 5"):
+        extractor = ThorExtractor(folder)
+    with extractor:
+        assert extractor.get_sampling_frequency() == pytest.approx(6)
+
+
+@pytest.mark.parametrize(("mode", "what"), [(2, "a kymograph"), (3, "a line scan"), (4, "a scan")])
+def test_a_line_scan_causes_a_warning(tmp_path, mode, what):
+    changes = {"LSM": {"areaMode": mode}}
+    folder = write_thor(tmp_path / "a", _movie(4, 10, 7), changes=changes)
+    with pytest.warns(UserWarning, match=f"states {what}.* rows of its frames are then times"):
+        ThorExtractor(folder).close()
 
 
 def test_no_rate(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.formats.tiff.interface import TiffImagingInterface
 
 PIXELS = np.arange(6 * 4 * 5, dtype=np.uint16).reshape(6, 4, 5)
@@ -88,3 +89,10 @@ def test_an_interval_of_pages_is_not_compared_with_the_rate_of_volumes(tmp_path)
         _opened(path, num_planes=2)
     with pytest.warns(UserWarning, match="the file states 2 Hz"):
         _opened(path)
+
+
+def test_a_missing_rate_is_asked_for_with_the_one_that_is_stated(tmp_path):
+    """Fault: the message says that no rate is stated."""
+    path = _write(tmp_path / "m.tif", finterval=0.04)
+    with pytest.raises(SourceArgumentError, match=r"needs .* states 25 Hz \(finterval\)"):
+        TiffImagingInterface(path)

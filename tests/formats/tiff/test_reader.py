@@ -325,6 +325,21 @@ def test_unnamed_axes_are_time(tmp_path: Path) -> None:
         assert tiff_layout(path).axes == "IYX"
 
 
+def test_an_array_of_several_axes_without_names(tmp_path: Path) -> None:
+    """Fault: planes or channels were read as samples, 12 here."""
+    path, frames = tmp_path / "movie.tif", movie(4, 3, 5, 6)
+    tifffile.imwrite(path, frames, photometric="minisblack")
+    with pytest.raises(SourceError, match=r"shape \[4, 3, 5, 6\] without names of its axes"):
+        TiffStackExtractor(path, 1.0)
+    series = TiffStackExtractor(path, 1.0, num_channels=1, num_planes=3).get_series()
+    np.testing.assert_array_equal(series, frames.transpose(0, 2, 3, 1))
+    series = TiffStackExtractor(path, 1.0, num_channels=1, num_planes=1).get_series()
+    np.testing.assert_array_equal(series, frames.reshape(12, 5, 6))
+    for shape in ((4, 1, 5, 6), (1, 4, 5, 6)):
+        tifffile.imwrite(path, movie(*shape), photometric="minisblack")
+        assert TiffStackExtractor(path, 1.0).get_num_samples() == 4
+
+
 OME = (
     '<?xml version="1.0"?><OME xmlns="o"><Image><Pixels DimensionOrder="{order}" '
     'SizeC="1" SizeZ="{planes}" SizeT="2">{data}</Pixels></Image>{more}</OME>'
