@@ -62,11 +62,16 @@ def without_mask(values: Any, what: str) -> NDArray[Any]:
         When some are masked; a plain array would show what the mask hides.
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise SourceError(
-            f"{what} has masked values, which NWB cannot store; give numbers for them first, such "
-            "as array.filled(0)."
-        )
+        raise SourceError(masked(what))
     return np.asarray(values)
+
+
+def masked(what: str) -> str:
+    """Return the message about an array some of whose values are masked."""
+    return (
+        f"{what} has masked values, which NWB cannot store; give numbers for them first, such as "
+        "array.filled(0), or array.filled(numpy.nan) for real numbers."
+    )
 
 
 def is_number(dtype: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from roiextractors import ImagingExtractor, SegmentationExtractor
 
+from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.properties import FastPropertiesMixin, as_flags, repeated_ids
@@ -288,11 +289,8 @@ def _array_of(what: str, value: Any) -> Any:
     SourceError
         When the values are no numbers, or some of them are masked.
     """
-    if np.ma.is_masked(value):
-        raise SourceError(
-            f"{what} has masked values, which NWB cannot store; fill them first, such as with "
-            ".filled(numpy.nan)."
-        )
+    if isinstance(value, np.ma.MaskedArray):
+        value = without_mask(value, what)
     is_lazy = all(hasattr(value, name) for name in ("shape", "dtype", "ndim", "__getitem__"))
     found = value if is_lazy and isinstance(value.dtype, np.dtype) else _as_numbers(value)
     if found is None:

@@ -73,7 +73,8 @@ class PixelLists:
         flat = np.concatenate(arrays) if arrays else columns_of_none
         row, column, *plane = flat[:, :-1].real.T  # complex weights are refused when written
         for axis in (row, column, *plane):
-            odd = axis[~np.isfinite(axis) | (axis != np.floor(axis))]
+            is_real = axis.dtype.kind == "f"  # other weights than numbers are refused when written
+            odd = axis[~np.isfinite(axis) | (axis != np.floor(axis))] if is_real else ()
             if len(odd):
                 raise SourceError(
                     f"A pixel of an ROI has the coordinate {odd[0]:g}; coordinates must be whole "

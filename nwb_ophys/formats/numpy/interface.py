@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.dtypes import is_number, not_storable
+from nwb_ophys.dtypes import is_number, masked, not_storable
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -163,10 +163,7 @@ def _array(name: str, value: Any) -> Any:
             f"{name} must be an array of numbers, or the path of a .npy file; it is {type(value)}."
         )
     if np.ma.is_masked(value):
-        raise SourceArgumentError(
-            f"{name} has masked values, which NWB cannot store; fill them first, such as with "
-            ".filled(0), or .filled(numpy.nan) for real numbers."
-        )
+        raise SourceArgumentError(masked(name))
     if not is_number(value.dtype):
         where = f"{name}, '{path}'," if path else name
         raise SourceArgumentError(not_storable(value.dtype, where))
