@@ -151,7 +151,7 @@ def _of_blocks(found: HashDifference) -> Difference:
     return Difference(
         location=found.location,
         message=(
-            f"{in_words(frames)} are not what was written; {blocks} of values, the first at "
+            f"{in_words(frames)}: not what was written; {blocks} of values, the first at "
             f"({first}){reason}"
         ),
         frames=frames,

@@ -83,7 +83,7 @@ class _Compared:
         if not self.frames:
             return None
         frames = ranges(self.frames)
-        text = f"{in_words(frames)} differ from the source"
+        text = f"{in_words(frames)}: not equal to the source"
         if self.first is not None:
             expected, found = self.values
             text += f"; the first at {list(self.first)}: {found} in the file"
@@ -166,7 +166,7 @@ class SourceComparison:
         if others:
             number = counted(len(others), "dataset")
             self.not_compared.append(f"not compared with a source: {number}: {listed(others, 5)}")
-            self._reasons.append(f"{number} have no source to compare with: {listed(others, 3)}")
+            self._reasons.append(f"{number} without a source to compare with: {listed(others, 3)}")
 
     def _of_record(self, record: Record, resources: Resources) -> None:
         try:
