@@ -8,12 +8,14 @@ import itertools
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 import pynwb.validation
 import pytest
 from hdmf.build import BuildManager
@@ -39,6 +41,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+# NumPy 1 cannot load the real pickles that NumPy 2 wrote, which name its modules so.
+if np.__version__.startswith("1."):
+    sys.modules["numpy._core"] = np.core
+    sys.modules["numpy._core.multiarray"] = np.core.multiarray
 
 
 def pytest_configure() -> None:
