@@ -198,32 +198,31 @@ def test_count_of_frames_of_a_large_file(recording):
     assert read_avi_outline(video).num_frames == 14
 
 
-def test_frames_that_the_program_dropped(tmp_path, movie):
+@pytest.mark.parametrize("num_lost", [1, 5])
+def test_frames_that_the_program_dropped(tmp_path, movie, num_lost):
     """An index may have places without a frame, by which seeking counts and reading does not."""
-    folder = write_miniscope(tmp_path / "rec", movie[:8], codec="GREY")
+    folder = write_miniscope(tmp_path / "rec", movie, codec="GREY")
     video = folder / "Miniscope" / "0.avi"
     data = video.read_bytes()
     movi, idx = data.index(b"movi"), data.rindex(b"idx1")
-    empty = b"00dc" + bytes(4)
+    empty = num_lost * (b"00dc" + bytes(4))
     place = movi + 4 + 3 * (8 + 24 * 34)
     assert data[place : place + 4] == b"00dc"
-    index = data[idx + 8 :]
-    later = [
-        index[at : at + 8] + struct.pack("<II", struct.unpack_from("<I", index, at + 8)[0] + 8, 816)
-        for at in range(3 * 16, 8 * 16, 16)
-    ]
-    gap = index[3 * 16 : 3 * 16 + 12] + bytes(4)
-    index = index[: 3 * 16] + gap + b"".join(later)
+    entries = np.frombuffer(data[idx + 8 : idx + 8 + 37 * 16], "<u4").reshape(-1, 4).copy()
+    gap = np.repeat(entries[3:4], num_lost, axis=0)
+    gap[:, 3] = 0
+    entries[3:, 2] += len(empty)
+    index = np.concatenate([entries[:3], gap, entries[3:]]).tobytes()
     body = data[:place] + empty + data[place:idx] + b"idx1" + struct.pack("<I", len(index)) + index
     body = bytearray(body)
     struct.pack_into("<I", body, 4, len(body) - 8)
-    struct.pack_into("<I", body, movi - 4, struct.unpack_from("<I", data, movi - 4)[0] + 8)
+    struct.pack_into("<I", body, movi - 4, struct.unpack_from("<I", data, movi - 4)[0] + len(empty))
     video.write_bytes(body)
-    assert read_avi_outline(video).num_frames == 8
+    assert read_avi_outline(video).num_frames == 37
     extractor = MiniscopeExtractor(folder)
-    for start in (6, 2, 4, 0, 7, 3):
+    for start in (6, 2, 30, 4, 0, 36, 3):
         np.testing.assert_array_equal(extractor.get_series(start, start + 1)[0], movie[start])
-    np.testing.assert_array_equal(extractor.get_series(), movie[:8])
+    np.testing.assert_array_equal(extractor.get_series(), movie)
 
 
 # --- times ------------------------------------------------------------------------------------
