@@ -28,6 +28,7 @@ from nwb_ophys.opening.grouping import (
     without_incomplete,
 )
 from nwb_ophys.opening.only_samples import as_recorded
+from nwb_ophys.opening.sections import place_in_joined
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name
 from nwb_ophys.outside import (
@@ -330,6 +331,7 @@ def open_all(
             by_recording.setdefault(index, []).append(interface)
     if not all_in_one:
         check_one_session(recordings, by_recording)
+    place_in_joined(interfaces)
     return interfaces
 
 
