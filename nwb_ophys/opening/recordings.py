@@ -416,13 +416,13 @@ def _found(
         pattern = given.pop("files", None)
     recordings = group(rows, given=paths, pattern=pattern)
     by_user = {path.resolve() for path in paths if path.is_file()}
-    return without_incomplete(
-        recordings,
-        by_user,
-        lambda each: _missing(
-            each.row, {**_stated_beside(each, recordings), **given}, each.row.load().movies_need
-        ),
-    ), given
+
+    def lacks(each: FoundRecordings) -> str | None:
+        needed = [set(each.row.load().needs(one.path)) for one in each.groups]
+        stated = {**_stated_beside(each, recordings), **given}
+        return _missing(each.row, stated, sorted(set.intersection(*needed)) if needed else ())
+
+    return without_incomplete(recordings, by_user, lacks), given
 
 
 def _stated_beside(found: FoundRecordings, all_found: Sequence[FoundRecordings]) -> dict[str, Any]:
