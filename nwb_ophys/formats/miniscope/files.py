@@ -3,7 +3,8 @@
 Miniscope-DAQ-QT-Software writes a folder per recording with ``metaData.json``, and in it one per
 device, with ``0.avi``, ``1.avi``, …, ``timeStamps.csv`` and ``metaData.json``. The earlier
 Miniscope_DAQ writes one folder with ``msCam1.avi``, …, ``timestamp.dat`` and
-``settings_and_notes.dat``; behaviour cameras are beside them as ``behavCam1.avi``.
+``settings_and_notes.dat``; behaviour cameras are beside them as ``behavCam1.avi``. The folder has
+the time of its start as its name, and lies in one with the name of the day.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ SETTINGS_OF_DEVICE = ("gain", "led0", "ewl", "excitation", "msCamExposure", "com
 
 _VIDEO = re.compile(r"(\d+)\.avi", re.IGNORECASE)
 _OLD_VIDEO = re.compile(r"msCam(\d+)\.avi", re.IGNORECASE)
+# Folders of the earlier program, which is of the United States: 9_14_2018/H10_M3_S5.
+_OLD_DAY = re.compile(r"(\d{1,2})_(\d{1,2})_(\d{4})")
+_OLD_TIME = re.compile(r"H(\d{1,2})_M(\d{1,2})_S(\d{1,2})")
 _DATE = ("year", "month", "day", "hour", "minute", "second")
 
 
@@ -71,8 +75,11 @@ class Device:
 
     @property
     def start(self) -> datetime.datetime | None:
-        """Start of the recording, with a time zone when the settings imply one."""
-        return _start(self.session)
+        """Start of the recording, with a time zone when the settings imply one.
+
+        The earlier program states it in the names of its folders only.
+        """
+        return _start_in_names(self.folder) if self.is_old else _start(self.session)
 
 
 def common_settings(devices: Sequence[Device]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -267,6 +274,19 @@ def read_old_settings(path: Path) -> Mapping[str, Any]:
     if len(lines) < 2 or lines[0][0].strip() != "animal":
         return {}
     return {key.strip(): value.strip() for key, value in zip(*lines[:2], strict=False)}
+
+
+def _start_in_names(folder: Path) -> datetime.datetime | None:
+    """Return the start that the names of a folder and of that of its day state, if they do."""
+    names = folder.absolute()
+    day, time = _OLD_DAY.fullmatch(names.parent.name), _OLD_TIME.fullmatch(names.name)
+    if day is None or time is None:
+        return None
+    hour, minute, second = map(int, time.groups())
+    try:
+        return datetime.datetime(int(day[3]), int(day[1]), int(day[2]), hour, minute, second)
+    except ValueError:
+        return None
 
 
 def _start(session: Mapping[str, Any]) -> datetime.datetime | None:

@@ -653,3 +653,22 @@ def test_without_opencv(recording, monkeypatch):
     assert detect(recording)[0].format == "miniscope"
     with pytest.raises(MissingPackageError, match=r"nwb-ophys\[miniscope\]"):
         MiniscopeExtractor(recording)
+
+
+def test_start_of_the_earlier_program_in_the_names_of_its_folders(tmp_path, movie):
+    """Fault: the recordings of a day all began at 0, as if they had been simultaneous."""
+    day = tmp_path / "9_14_2018"
+    for name in ("H10_M3_S5", "H11_M20_S7"):
+        write_old_miniscope(day / name, movie[:4], animal="m1")
+    opened = nwb_ophys.open(day)
+    starts = [each.extractor.devices[0].start for each in opened.interfaces.values()]
+    assert starts == [datetime(2018, 9, 14, 10, 3, 5), datetime(2018, 9, 14, 11, 20, 7)]
+    with pytest.warns(UserWarning, match="The times of each count from it"):
+        start = opened.get_metadata()["NWBFile"]["session_start_time"]
+    assert str(start)[:19].replace(" ", "T") == "2018-09-14T10:03:05"
+
+
+@pytest.mark.parametrize("name", ["14_9_2018/H10_M3_S5", "9_14_2018/day1", "x/H10_M3_S5"])
+def test_other_names_of_folders_state_no_start(tmp_path, movie, name):
+    folder = write_old_miniscope(tmp_path / name, movie[:4])
+    assert MiniscopeExtractor(folder).devices[0].start is None
