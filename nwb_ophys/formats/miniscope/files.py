@@ -37,7 +37,7 @@ _OLD_TIME = re.compile(r"H(\d{1,2})_M(\d{1,2})_S(\d{1,2})")
 _DATE = ("year", "month", "day", "hour", "minute", "second")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Device:
     """One recording of one Miniscope.
 
@@ -148,17 +148,44 @@ def find_devices(probe: PathProbe, fewest: int = 1) -> list[list[Device]]:
     devices = _in_recording(probe)
     if devices:
         return [[device] for device in devices]
-    within = [each for each in probe.folders() if SETTINGS in each.file_names]
-    recordings = [found for found in map(_in_recording, within) if found]
+    recordings = _recordings_in(probe)
     every = [device for found in recordings for device in found]
     if len(recordings) < fewest or (len(recordings) > 1 and not _on_one_clock(every)):
         return []
-    if len(recordings) == 1:
+    copies = _copies(every)
+    every = [device for device in every if device not in copies]
+    if len({device.folder.parent for device in every}) == 1:
         return [[device] for device in every]
     by_name: dict[str, list[Device]] = {}
     for device in sorted(every, key=lambda device: device.start):  # type: ignore[arg-type,return-value]
         by_name.setdefault(device.name, []).append(device)
     return [by_name[name] for name in sorted(by_name, key=natural_order)]
+
+
+def copied_recordings(probe: PathProbe) -> dict[Path, Path]:
+    """Return the folders of devices that are copies of others in a folder, with these."""
+    if find_device(probe) is not None or _in_recording(probe):
+        return {}
+    every = [device for found in _recordings_in(probe) for device in found]
+    return {copy.folder: device.folder for copy, device in _copies(every).items()}
+
+
+def _recordings_in(probe: PathProbe) -> list[list[Device]]:
+    """Return the Miniscopes of each recording in a folder."""
+    within = [each for each in probe.folders() if SETTINGS in each.file_names]
+    return [found for found in map(_in_recording, within) if found]
+
+
+def _copies(devices: Sequence[Device]) -> dict[Device, Device]:
+    """Return the devices of which another one has the name, start and videos of equal sizes."""
+    first: dict[Any, Device] = {}
+    found: dict[Device, Device] = {}
+    for device in devices:
+        sizes = tuple(video.stat().st_size for video in device.videos)
+        one = first.setdefault((device.name, device.start, device.numbers, sizes), device)
+        if one is not device and device.start is not None:
+            found[device] = one
+    return found
 
 
 def cameras(device: Device) -> list[Path]:

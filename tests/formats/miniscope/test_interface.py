@@ -672,3 +672,21 @@ def test_start_of_the_earlier_program_in_the_names_of_its_folders(tmp_path, movi
 def test_other_names_of_folders_state_no_start(tmp_path, movie, name):
     folder = write_old_miniscope(tmp_path / name, movie[:4])
     assert MiniscopeExtractor(folder).devices[0].start is None
+
+
+def test_a_copy_of_a_recording_is_not_joined_to_it(tmp_path, movie):
+    """Fault: all frames came twice, and their times went backwards."""
+    for hour in (10, 11):
+        start = datetime(2021, 10, 7, hour)
+        write_miniscope(tmp_path / "day" / f"{hour}_00_00", movie[:4], start=start, animal="m1")
+    day = tmp_path / "day"
+    shutil.copytree(day / "10_00_00", day / "10_00_00 - Copy")
+    words = "'10_00_00 - Copy/Miniscope' of '10_00_00/Miniscope'"
+    with pytest.warns(UserWarning, match=words):
+        opened = nwb_ophys.open(day)
+    folders = [device.folder.parent.name for device in opened.extractor.devices]
+    assert folders == ["10_00_00", "11_00_00"]
+    shutil.rmtree(day / "11_00_00")
+    with pytest.warns(UserWarning, match=words):
+        opened = nwb_ophys.open(day)
+    assert opened.extractor.get_num_samples() == 4
