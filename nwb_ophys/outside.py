@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from nwb_ophys.copies import is_named_as_copy
 from nwb_ophys.errors import OutputError, OutsideFolderError, SpecialFileError
 from nwb_ophys.listings import listing_of
 from nwb_ophys.remote.paths import as_path
@@ -45,10 +46,13 @@ class Reach:
         Folders of the given paths, links resolved.
     allowed : tuple of str
         Further folders that the user allowed, links resolved.
+    copies : tuple of str
+        Given files with names of copies, which the user wants to be read.
     """
 
     folders: tuple[str, ...]
     allowed: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
     def holds(self, path: str | Path) -> bool:
         """Return whether a file lies in one of the folders, links resolved."""
@@ -69,8 +73,8 @@ def current_reach() -> Reach | None:
 
 def reach_of(paths: Iterable[str | Path]) -> Reach:
     """Return the folders of given paths, and no others."""
-    folders = _folders_of_all(map(Path, paths))
-    return Reach(tuple(dict.fromkeys(folders)))
+    given = list(map(Path, paths))
+    return Reach(tuple(dict.fromkeys(_folders_of_all(given))), copies=_copies_of(given))
 
 
 @contextmanager
@@ -97,6 +101,7 @@ def reading_from(
     reach = Reach(
         tuple(dict.fromkeys((*before.folders, *folders))),
         tuple(dict.fromkeys((*before.allowed, *allowed))),
+        tuple(dict.fromkeys((*before.copies, *_copies_of(given)))),
     )
     token = _REACH.set(reach)
     try:
@@ -130,6 +135,10 @@ def reading_within_reach(method: Callable[[Any], Result]) -> Callable[[Any], Res
             return method(self)
 
     return reading
+
+
+def _copies_of(paths: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(os.fspath(path) for path in paths if is_named_as_copy(path.name))
 
 
 def _folders_of_all(paths: Iterable[Path]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nwb_ophys.copies import copies_in
 from nwb_ophys.errors import SourceError
 from nwb_ophys.listings import kept, listing_of
 from nwb_ophys.outside import Reach, check_file, current_reach, is_special, leads_out, reach_of
@@ -107,6 +108,14 @@ class PathProbe:
     def file_names(self) -> frozenset[str]:
         """Names of the files in the folder; empty if the path is a file."""
         return self._entries.files
+
+    @property
+    def copies(self) -> Mapping[str, str]:
+        """Names of the files that are copies of others in the folder, with the names of these.
+
+        They are not among the files of the folder.
+        """
+        return self._entries.copies
 
     @property
     def sizes(self) -> Mapping[str, int]:
@@ -213,6 +222,8 @@ class _Entries:
     folder : str
     files, folders, hidden : frozenset of str
         Names of files, of folders and of hidden entries, which are not part of a recording.
+    copies : mapping of str to str
+        Names of copies of files, which are not among the files, with the names of these.
     """
 
     def __init__(
@@ -221,8 +232,9 @@ class _Entries:
         files: frozenset[str] = frozenset(),
         folders: frozenset[str] = frozenset(),
         hidden: frozenset[str] = frozenset(),
+        copies: Mapping[str, str] | None = None,
     ) -> None:
-        self._folder = folder
+        self._folder, self.copies = folder, copies or {}
         self.files, self.folders, self.hidden = files, folders, hidden
         self._names: dict[tuple[str, ...], list[str]] = {}
 
@@ -286,11 +298,13 @@ def _entries_in(folder: str, reach: Reach) -> _Entries:
             (folders if _is_folder(entry) else files).append(entry.name)
     folders = [name for name in folders if name.lower() not in _SYSTEM_FOLDERS]
     visible = listing.visible_files
+    copies = copies_in(folder, visible, reach.copies)
     return _Entries(
         folder,
-        visible.union(files) if files else visible,
+        visible.difference(copies).union(files) if files or copies else visible,
         frozenset(folders),
         frozenset(name for name in listing.names if name[0] == "."),
+        copies,
     )
 
 

@@ -104,6 +104,17 @@ class Detectable:
     movies_need: ClassVar[tuple[str, ...]] = ()
     """Arguments that movies of this format need, and images do not."""
 
+    @classmethod
+    def needs(cls, path: Path | list[Path]) -> Sequence[str]:
+        """Return the arguments that a movie needs, as its files do not state them.
+
+        Parameters
+        ----------
+        path : pathlib.Path or list of pathlib.Path
+            The path argument of a recording of this format.
+        """
+        return cls.movies_need
+
     joins_subfolders: ClassVar[bool] = False
     """Whether a folder of this format holds the recordings of its subfolders, too."""
 

@@ -161,7 +161,7 @@ def group(
         except SourceError as fault:
             failures.append((rows[name], fault))
         else:
-            recordings += [_chosen(each, chosen) for each in of_format]
+            recordings += [_with_copies(_chosen(each, chosen), chosen) for each in of_format]
     for row, error in failures:
         # A stray that cannot be read does not stop the conversion of the movie beside it.
         is_given = any(path.is_file() and path.resolve() in chosen for path in by_format[row.name])
@@ -241,6 +241,19 @@ def _chosen(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
             FileGroup.of_files(files, each.name) if 1 < len(files) < len(each.files) else each
         )
     return attrs.evolve(found, groups=tuple(groups))
+
+
+def _with_copies(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
+    """Name the copies of the files of a recording, which are not read."""
+    folders = {file.parent for each in found.groups for file in each.files}
+    copies = tuple(
+        LeftOut(folder / name, f"it is a copy of '{original}'")
+        for folder in sorted(folders)
+        for name, original in PathProbe(folder).copies.items()
+        if (folder / name).resolve() not in given
+        and any(folder / original in each.files for each in found.groups)
+    )
+    return attrs.evolve(found, left_out=found.left_out + copies)
 
 
 def is_recorded(row: FormatRow) -> bool:

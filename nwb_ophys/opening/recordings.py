@@ -28,6 +28,7 @@ from nwb_ophys.opening.grouping import (
     without_incomplete,
 )
 from nwb_ophys.opening.only_samples import as_recorded
+from nwb_ophys.opening.sections import place_in_joined
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name
 from nwb_ophys.outside import (
@@ -330,6 +331,7 @@ def open_all(
             by_recording.setdefault(index, []).append(interface)
     if not all_in_one:
         check_one_session(recordings, by_recording)
+    place_in_joined(interfaces)
     return interfaces
 
 
@@ -414,13 +416,13 @@ def _found(
         pattern = given.pop("files", None)
     recordings = group(rows, given=paths, pattern=pattern)
     by_user = {path.resolve() for path in paths if path.is_file()}
-    return without_incomplete(
-        recordings,
-        by_user,
-        lambda each: _missing(
-            each.row, {**_stated_beside(each, recordings), **given}, each.row.load().movies_need
-        ),
-    ), given
+
+    def lacks(each: FoundRecordings) -> str | None:
+        needed = [set(each.row.load().needs(one.path)) for one in each.groups]
+        stated = {**_stated_beside(each, recordings), **given}
+        return _missing(each.row, stated, sorted(set.intersection(*needed)) if needed else ())
+
+    return without_incomplete(recordings, by_user, lacks), given
 
 
 def _stated_beside(found: FoundRecordings, all_found: Sequence[FoundRecordings]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from nwb_ophys.testing import (
     write_bruker,
     write_inscopix,
     write_minian,
+    write_ome_tiff,
 )
 
 from .conftest import Sample, sample_of
@@ -268,6 +269,25 @@ def test_a_plain_file_beside_a_recording_does_not_decide_the_format(
     assert list(with_rate.interfaces) == ["tiff", "inscopix"]
     converter = nwb_ophys.InscopixConverter(tmp_path)
     assert list(converter.interfaces) == ["inscopix"]
+
+
+@pytest.mark.parametrize("name", ["stimulus.h5", "export.ome.tif"])
+def test_a_movie_without_rate_beside_a_recording_is_left_out(
+    tmp_path: Path, recording: SimulatedRecording, name: str
+) -> None:
+    """Fault: the whole folder was refused, since one file in it states no rate."""
+    write_inscopix(tmp_path / "movie.isxd", recording.movie.astype("u2"))
+    if name.endswith(".h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["frames"] = recording.movie
+    else:
+        write_ome_tiff(tmp_path / name, recording.movie, sampling_frequency=None)
+    with pytest.warns(
+        UserWarning, match=rf"'{name}' .* it needs sampling_frequency, and"
+    ) as caught:
+        opened = nwb_ophys.open(tmp_path)
+    assert len(caught) == 1
+    np.testing.assert_array_equal(opened.extractor.get_series(), recording.movie)
 
 
 @pytest.mark.parametrize(

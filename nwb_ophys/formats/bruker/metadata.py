@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,14 @@ from nwb_ophys.metadata import CommonFacts, camel_case, possible_number
 _DATE_TIME_TAG = 306
 # Relative difference up to which a setting is the same in all frames.
 _TOLERANCE = 1e-3
-_FORMATS = ("%m/%d/%Y %I:%M:%S %p", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S")
+_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%d.%m.%Y %H:%M:%S")
 # Computers of different countries write day and month in different order.
-_AMBIGUOUS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S")
+_AMBIGUOUS = (
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%Y %I:%M:%S %p",
+    "%m/%d/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S",
+)
 
 
 def describe_prairie(extractor: BrukerTiffExtractor, plane_index: int | None) -> dict[str, Any]:
@@ -187,13 +192,18 @@ def session_start(date: str, first_file: Path) -> datetime | None:
     certain = [start for form in _FORMATS if (start := _parse_datetime(text, form))]
     if certain:
         return certain[0]
-    candidates = {start for form in _AMBIGUOUS if (start := _parse_datetime(text, form))}
+    found = {form: start for form in _AMBIGUOUS if (start := _parse_datetime(text, form))}
+    candidates = set(found.values())
     if len(candidates) < 2:
         return next(iter(candidates), None)
     heading = read_tiff_heading(first_file)
     date_time = heading.texts.get(_DATE_TIME_TAG, "") if heading else ""
     written = _parse_datetime(date_time, "%Y:%m:%d %H:%M:%S")
-    return min(candidates, key=lambda start: abs(start - written)) if written else None
+    nearest = min(candidates, key=lambda start: abs(start - written)) if written else None
+    american = found.get(_AMBIGUOUS[0])
+    # Most clocks of 12 hours are American, so only an image of the same day says otherwise.
+    is_same_day = nearest and written and abs(nearest - written) < timedelta(days=1)
+    return nearest if american is None or is_same_day else american
 
 
 def _parse_datetime(text: str, form: str) -> datetime | None:

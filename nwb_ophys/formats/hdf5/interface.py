@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part, axes_parts, indexed_name, indexed_names
@@ -93,6 +94,17 @@ class Hdf5ImagingInterface(ImagingInterface):
             return None
         shape, dtype = outline.datasets[found[0]]
         return f"'{probe.path.name}' holds '{found[0]}' of shape {shape}, {dtype}"
+
+    @classmethod
+    def needs(cls, path: Any) -> Sequence[str]:
+        """Return that the rate is needed where the dataset does not state it."""
+        from nwb_ophys.formats.hdf5.reader import find_hdf5_movie
+
+        try:
+            is_stated = find_hdf5_movie(path).rate is not None
+        except SourceError:  # which is raised with words where the file is opened
+            return ()
+        return () if is_stated else ("sampling_frequency",)
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:

@@ -38,6 +38,8 @@ class AviOutline:
         Four-letter code, such as ``FFV1``.
     is_truncated : bool
         Whether the file ends before its stated end; it has no index then.
+    has_gaps : bool
+        Whether frames were dropped, so that numbers of frames are not places in the index.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class AviOutline:
     num_frames: int
     codec: str
     is_truncated: bool = False
+    has_gaps: bool = False
 
 
 def is_avi(head: bytes) -> bool:
@@ -101,7 +104,13 @@ def read_avi_outline(path: Path, allow_truncated: bool = False) -> AviOutline:
     stated = header.pop("length", 0)
     if lost:
         report_truncated(path, num_frames, stated, allow=allow_truncated, reason=lost)
-    return AviOutline(path, num_frames=num_frames, is_truncated=bool(lost), **header)
+    return AviOutline(
+        path,
+        num_frames=num_frames,
+        is_truncated=bool(lost),
+        has_gaps=num_frames < len(sizes),
+        **header,
+    )
 
 
 def _loss(start: int, end: int, size: int) -> str:
@@ -287,7 +296,9 @@ class AviFrames:
             self._open(file)
         if self._place == (file, frame):
             return
-        if self.outlines[file].is_truncated:
+        outline = self.outlines[file]
+        # Seeking counts the places of dropped frames, and may report another frame as this one.
+        if outline.is_truncated or outline.has_gaps:
             self._skip_to(file, frame)
             return
         self._capture.set(self._cv2.CAP_PROP_POS_FRAMES, frame)

@@ -3,7 +3,8 @@
 Miniscope-DAQ-QT-Software writes a folder per recording with ``metaData.json``, and in it one per
 device, with ``0.avi``, ``1.avi``, …, ``timeStamps.csv`` and ``metaData.json``. The earlier
 Miniscope_DAQ writes one folder with ``msCam1.avi``, …, ``timestamp.dat`` and
-``settings_and_notes.dat``; behaviour cameras are beside them as ``behavCam1.avi``.
+``settings_and_notes.dat``; behaviour cameras are beside them as ``behavCam1.avi``. The folder has
+the time of its start as its name, and lies in one with the name of the day.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ SETTINGS_OF_DEVICE = ("gain", "led0", "ewl", "excitation", "msCamExposure", "com
 
 _VIDEO = re.compile(r"(\d+)\.avi", re.IGNORECASE)
 _OLD_VIDEO = re.compile(r"msCam(\d+)\.avi", re.IGNORECASE)
+# Folders of the earlier program, which is of the United States: 9_14_2018/H10_M3_S5.
+_OLD_DAY = re.compile(r"(\d{1,2})_(\d{1,2})_(\d{4})")
+_OLD_TIME = re.compile(r"H(\d{1,2})_M(\d{1,2})_S(\d{1,2})")
 _DATE = ("year", "month", "day", "hour", "minute", "second")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Device:
     """One recording of one Miniscope.
 
@@ -71,8 +75,11 @@ class Device:
 
     @property
     def start(self) -> datetime.datetime | None:
-        """Start of the recording, with a time zone when the settings imply one."""
-        return _start(self.session)
+        """Start of the recording, with a time zone when the settings imply one.
+
+        The earlier program states it in the names of its folders only.
+        """
+        return _start_in_names(self.folder) if self.is_old else _start(self.session)
 
 
 def common_settings(devices: Sequence[Device]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -141,17 +148,44 @@ def find_devices(probe: PathProbe, fewest: int = 1) -> list[list[Device]]:
     devices = _in_recording(probe)
     if devices:
         return [[device] for device in devices]
-    within = [each for each in probe.folders() if SETTINGS in each.file_names]
-    recordings = [found for found in map(_in_recording, within) if found]
+    recordings = _recordings_in(probe)
     every = [device for found in recordings for device in found]
     if len(recordings) < fewest or (len(recordings) > 1 and not _on_one_clock(every)):
         return []
-    if len(recordings) == 1:
+    copies = _copies(every)
+    every = [device for device in every if device not in copies]
+    if len({device.folder.parent for device in every}) == 1:
         return [[device] for device in every]
     by_name: dict[str, list[Device]] = {}
     for device in sorted(every, key=lambda device: device.start):  # type: ignore[arg-type,return-value]
         by_name.setdefault(device.name, []).append(device)
     return [by_name[name] for name in sorted(by_name, key=natural_order)]
+
+
+def copied_recordings(probe: PathProbe) -> dict[Path, Path]:
+    """Return the folders of devices that are copies of others in a folder, with these."""
+    if find_device(probe) is not None or _in_recording(probe):
+        return {}
+    every = [device for found in _recordings_in(probe) for device in found]
+    return {copy.folder: device.folder for copy, device in _copies(every).items()}
+
+
+def _recordings_in(probe: PathProbe) -> list[list[Device]]:
+    """Return the Miniscopes of each recording in a folder."""
+    within = [each for each in probe.folders() if SETTINGS in each.file_names]
+    return [found for found in map(_in_recording, within) if found]
+
+
+def _copies(devices: Sequence[Device]) -> dict[Device, Device]:
+    """Return the devices of which another one has the name, start and videos of equal sizes."""
+    first: dict[Any, Device] = {}
+    found: dict[Device, Device] = {}
+    for device in devices:
+        sizes = tuple(video.stat().st_size for video in device.videos)
+        one = first.setdefault((device.name, device.start, device.numbers, sizes), device)
+        if one is not device and device.start is not None:
+            found[device] = one
+    return found
 
 
 def cameras(device: Device) -> list[Path]:
@@ -267,6 +301,19 @@ def read_old_settings(path: Path) -> Mapping[str, Any]:
     if len(lines) < 2 or lines[0][0].strip() != "animal":
         return {}
     return {key.strip(): value.strip() for key, value in zip(*lines[:2], strict=False)}
+
+
+def _start_in_names(folder: Path) -> datetime.datetime | None:
+    """Return the start that the names of a folder and of that of its day state, if they do."""
+    names = folder.absolute()
+    day, time = _OLD_DAY.fullmatch(names.parent.name), _OLD_TIME.fullmatch(names.name)
+    if day is None or time is None:
+        return None
+    hour, minute, second = map(int, time.groups())
+    try:
+        return datetime.datetime(int(day[3]), int(day[1]), int(day[2]), hour, minute, second)
+    except ValueError:
+        return None
 
 
 def _start(session: Mapping[str, Any]) -> datetime.datetime | None:

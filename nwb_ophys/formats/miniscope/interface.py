@@ -15,6 +15,7 @@ from nwb_ophys.formats.miniscope.files import (
     SETTINGS_OF_DEVICE,
     Device,
     cameras,
+    copied_recordings,
     find_device,
     find_devices,
     is_recording_file,
@@ -127,6 +128,7 @@ class MiniscopeImagingInterface(ImagingInterface):
         """Return a part for each Miniscope at a path."""
         found = find_devices(PathProbe(path))
         _warn_of_other_cameras(path, [device for devices in found for device in devices])
+        _warn_of_copies(path)
         names = [devices[0].name for devices in found]
         return named_parts(names, "device_name", folder_path=path)
 
@@ -144,6 +146,22 @@ def _warn_of_other_cameras(path: Path, devices: list[Device]) -> None:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         warnings.warn(
             f"'{path}' also has videos of other cameras, which are left out: {shown}{more}.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_copies(path: Path) -> None:
+    copies = copied_recordings(PathProbe(path))
+    if copies:
+        shown = "; ".join(
+            f"'{copy.relative_to(path)}' of '{one.relative_to(path)}'"
+            for copy, one in list(copies.items())[:5]
+        )
+        more = f" and {len(copies) - 5} more" if len(copies) > 5 else ""
+        warnings.warn(
+            f"'{path}' has copies of recordings, which are left out, as they have the start and "
+            f"the videos of another one: {shown}{more}.",
             UserWarning,
             stacklevel=4,
         )

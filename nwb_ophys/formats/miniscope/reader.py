@@ -114,6 +114,17 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         self.pages_of_files = {video.path: video.num_frames for video in videos}
         self._frames = AviFrames(videos, _EXTRA)
 
+    @property
+    def starts_of_folders(self) -> dict[Path, float]:
+        """Start of each of several recordings in seconds after the first, by its folder."""
+        if len(self.devices) < 2:
+            return {}
+        first = self.devices[0].start
+        return {
+            device.folder.absolute().parent: (device.start - first).total_seconds()  # type: ignore[operator]
+            for device in self.devices
+        }
+
     def open_again(self) -> MiniscopeExtractor:
         """Return a copy of this extractor with open files of its own, for another thread."""
         other = copy.copy(self)

@@ -26,6 +26,8 @@ _TABLES_OF_GENERAL = (
     ("intracellular_ephys", ""),
     ("optogenetics", ""),
 )
+# Numbers that say something of each sample of a series.
+_CONTROL = "control"
 _MOST_LISTED = 8
 
 
@@ -77,3 +79,5 @@ def _objects(group: Any, prefix: str) -> Iterator[str]:
             yield from _objects(child, path)
         elif not is_copied:
             yield path
+        elif child.shape(_CONTROL) is not None:
+            yield f"{path}/{_CONTROL}"

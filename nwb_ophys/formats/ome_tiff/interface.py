@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.ome.recordings import grid_spacing, images_in, single_file
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
@@ -117,6 +119,19 @@ class OmeTiffImagingInterface(ImagingInterface):
             return ome_grouping([probe.path])
         warn_of_subfolders(probe.path)
         return ome_grouping(own_files(probe, _is_own(probe)))
+
+    @classmethod
+    def needs(cls, path: Any) -> Sequence[str]:
+        """Return that the rate is needed where no movie at a path states times."""
+        try:
+            images = [place.image for place in images_in(path) if place.image.sizes["T"] > 1]
+        except SourceError:  # which is raised with words where the file is opened
+            return ()
+        is_stated = any(
+            image.time_increment is not None or not np.isnan(image.delta_t).all()
+            for image in images
+        )
+        return () if is_stated or not images else ("sampling_frequency",)
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> Iterator[Part]:

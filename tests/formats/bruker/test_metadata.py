@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 
 import nwb_ophys
+from nwb_ophys.formats.bruker.metadata import session_start
 from nwb_ophys.testing import write_bruker
 
 _MOVIE = np.arange(6 * 12 * 16, dtype="u2").reshape(6, 12, 16)
@@ -81,3 +83,22 @@ def test_a_power_that_changes_in_time_is_left_out_with_a_note(tmp_path):
         series = _described(folder)[1]
     assert "laser power" not in series["comments"]
     assert "laser power" in _described(folder, plane_index=0)[1]["comments"]
+
+
+@pytest.mark.parametrize(
+    ("date", "written", "expected"),
+    [
+        ("3/11/2022 1:05:09 PM", "2022:11:03 13:06:00", "2022-11-03T13:05:09"),  # Australia
+        ("3/11/2022 1:05:09 PM", "2022:03:11 13:06:00", "2022-03-11T13:05:09"),
+        ("3/11/2022 1:05:09 PM", "2022:12:01 08:00:00", "2022-03-11T13:05:09"),
+        ("3/11/2022 1:05:09 PM", "", "2022-03-11T13:05:09"),
+        ("25/11/2022 1:05:09 PM", "", "2022-11-25T13:05:09"),
+        ("2022-11-03 1:05:09 PM", "", "2022-11-03T13:05:09"),  # Canada
+        ("3/11/2022 13:05:09", "", None),
+    ],
+)
+def test_days_before_months_on_a_clock_of_twelve_hours(tmp_path, date, written, expected):
+    image = tmp_path / "image.tif"
+    tifffile.imwrite(image, _MOVIE[0], metadata=None, datetime=written or None)
+    start = session_start(date, image)
+    assert (start and start.isoformat()) == expected

@@ -198,32 +198,31 @@ def test_count_of_frames_of_a_large_file(recording):
     assert read_avi_outline(video).num_frames == 14
 
 
-def test_frames_that_the_program_dropped(tmp_path, movie):
+@pytest.mark.parametrize("num_lost", [1, 5])
+def test_frames_that_the_program_dropped(tmp_path, movie, num_lost):
     """An index may have places without a frame, by which seeking counts and reading does not."""
-    folder = write_miniscope(tmp_path / "rec", movie[:8], codec="GREY")
+    folder = write_miniscope(tmp_path / "rec", movie, codec="GREY")
     video = folder / "Miniscope" / "0.avi"
     data = video.read_bytes()
     movi, idx = data.index(b"movi"), data.rindex(b"idx1")
-    empty = b"00dc" + bytes(4)
+    empty = num_lost * (b"00dc" + bytes(4))
     place = movi + 4 + 3 * (8 + 24 * 34)
     assert data[place : place + 4] == b"00dc"
-    index = data[idx + 8 :]
-    later = [
-        index[at : at + 8] + struct.pack("<II", struct.unpack_from("<I", index, at + 8)[0] + 8, 816)
-        for at in range(3 * 16, 8 * 16, 16)
-    ]
-    gap = index[3 * 16 : 3 * 16 + 12] + bytes(4)
-    index = index[: 3 * 16] + gap + b"".join(later)
+    entries = np.frombuffer(data[idx + 8 : idx + 8 + 37 * 16], "<u4").reshape(-1, 4).copy()
+    gap = np.repeat(entries[3:4], num_lost, axis=0)
+    gap[:, 3] = 0
+    entries[3:, 2] += len(empty)
+    index = np.concatenate([entries[:3], gap, entries[3:]]).tobytes()
     body = data[:place] + empty + data[place:idx] + b"idx1" + struct.pack("<I", len(index)) + index
     body = bytearray(body)
     struct.pack_into("<I", body, 4, len(body) - 8)
-    struct.pack_into("<I", body, movi - 4, struct.unpack_from("<I", data, movi - 4)[0] + 8)
+    struct.pack_into("<I", body, movi - 4, struct.unpack_from("<I", data, movi - 4)[0] + len(empty))
     video.write_bytes(body)
-    assert read_avi_outline(video).num_frames == 8
+    assert read_avi_outline(video).num_frames == 37
     extractor = MiniscopeExtractor(folder)
-    for start in (6, 2, 4, 0, 7, 3):
+    for start in (6, 2, 30, 4, 0, 36, 3):
         np.testing.assert_array_equal(extractor.get_series(start, start + 1)[0], movie[start])
-    np.testing.assert_array_equal(extractor.get_series(), movie[:8])
+    np.testing.assert_array_equal(extractor.get_series(), movie)
 
 
 # --- times ------------------------------------------------------------------------------------
@@ -654,3 +653,40 @@ def test_without_opencv(recording, monkeypatch):
     assert detect(recording)[0].format == "miniscope"
     with pytest.raises(MissingPackageError, match=r"nwb-ophys\[miniscope\]"):
         MiniscopeExtractor(recording)
+
+
+def test_start_of_the_earlier_program_in_the_names_of_its_folders(tmp_path, movie):
+    """Fault: the recordings of a day all began at 0, as if they had been simultaneous."""
+    day = tmp_path / "9_14_2018"
+    for name in ("H10_M3_S5", "H11_M20_S7"):
+        write_old_miniscope(day / name, movie[:4], animal="m1")
+    opened = nwb_ophys.open(day)
+    starts = [each.extractor.devices[0].start for each in opened.interfaces.values()]
+    assert starts == [datetime(2018, 9, 14, 10, 3, 5), datetime(2018, 9, 14, 11, 20, 7)]
+    with pytest.warns(UserWarning, match="The times of each count from it"):
+        start = opened.get_metadata()["NWBFile"]["session_start_time"]
+    assert str(start)[:19].replace(" ", "T") == "2018-09-14T10:03:05"
+
+
+@pytest.mark.parametrize("name", ["14_9_2018/H10_M3_S5", "9_14_2018/day1", "x/H10_M3_S5"])
+def test_other_names_of_folders_state_no_start(tmp_path, movie, name):
+    folder = write_old_miniscope(tmp_path / name, movie[:4])
+    assert MiniscopeExtractor(folder).devices[0].start is None
+
+
+def test_a_copy_of_a_recording_is_not_joined_to_it(tmp_path, movie):
+    """Fault: all frames came twice, and their times went backwards."""
+    for hour in (10, 11):
+        start = datetime(2021, 10, 7, hour)
+        write_miniscope(tmp_path / "day" / f"{hour}_00_00", movie[:4], start=start, animal="m1")
+    day = tmp_path / "day"
+    shutil.copytree(day / "10_00_00", day / "10_00_00 - Copy")
+    words = "'10_00_00 - Copy/Miniscope' of '10_00_00/Miniscope'"
+    with pytest.warns(UserWarning, match=words):
+        opened = nwb_ophys.open(day)
+    folders = [device.folder.parent.name for device in opened.extractor.devices]
+    assert folders == ["10_00_00", "11_00_00"]
+    shutil.rmtree(day / "11_00_00")
+    with pytest.warns(UserWarning, match=words):
+        opened = nwb_ophys.open(day)
+    assert opened.extractor.get_num_samples() == 4

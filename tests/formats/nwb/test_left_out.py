@@ -121,3 +121,19 @@ def test_many_are_counted(tmp_path):
 @pytest.mark.parametrize("ophys", [("movie",), ("rois",), ("movie", "rois")])
 def test_nothing_is_said_of_what_is_copied(ophys, backend, tmp_path):
     assert _notes(_write(tmp_path / "a.nwb", backend, (), ophys)) == []
+
+
+def test_numbers_of_the_samples_are_named(backend, tmp_path):
+    def add(nwbfile):
+        plane = mock_ImagingPlane(nwbfile=nwbfile)
+        mock_TwoPhotonSeries(
+            nwbfile=nwbfile,
+            name="Marked",
+            imaging_plane=plane,
+            data=np.zeros((5, 8, 9), "u2"),
+            control=np.arange(5, dtype="u1"),
+            control_description=list("abcde"),
+        )
+
+    (note,) = _notes(_write(tmp_path / "a.nwb", backend, [add]))
+    assert "also contains acquisition/Marked/control. Only" in note

@@ -1,0 +1,94 @@
+"""Copies of files that lie beside them: ``movie - Copy.tif``, ``movie (1).tif``.
+
+Systems and browsers name them so. A copy holds what the file holds, so that a recording would have
+its frames twice if both were read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+_COPY = r"(?:copy|kopie|copie|copia|kopia)"
+_COUNT = r"(?: ?\(\d+\)| \d+)?"
+# The name of the file without its last suffix is the first group.
+_STEMS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(.+?) - {_COPY}{_COUNT}",
+        rf"(.+?)[ _-]{_COPY}{_COUNT}",
+        rf"(.+?) \((?:another |\d+(?:st|nd|rd|th) )?{_COPY}\)",
+        rf"{_COPY}(?: ?\(\d+\))? (?:of|von|de|di) (.+)",
+        r"(.+?) ?\(\d+\)",
+    )
+)
+_MARKS = re.compile(r"cop[yi]|kopi|\(\d+\)", re.IGNORECASE)
+_WHOLE_BYTES, _BLOCK_BYTES, _NUM_BLOCKS = 1 << 24, 1 << 16, 64
+
+
+def is_named_as_copy(name: str) -> bool:
+    """Return whether a file has a name that systems give to copies."""
+    return bool(_originals(name))
+
+
+def copies_in(folder: str, names: Collection[str], kept: Iterable[str] = ()) -> dict[str, str]:
+    """Return the names of the files that are copies of others in the folder, with those of these.
+
+    Names suggest a copy, and the contents decide. Files of 16 MB and more are compared in 64
+    places.
+
+    Parameters
+    ----------
+    folder : str
+    names : collection of str
+    kept : iterable of str
+        Paths of files that the user gave: where only the copy was given, the file that it was made
+        of counts as the copy.
+    """
+    if _MARKS.search("\0".join(names)) is None:
+        return {}
+    given = {path.name for path in map(Path, kept) if path.parent == Path(folder)}
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        for original in _originals(name):
+            if original not in names or not _are_same(Path(folder, name), Path(folder, original)):
+                continue
+            if name in given and original not in given:
+                found[original] = name
+            else:
+                found[name] = original
+            break
+    return found
+
+
+def _originals(name: str) -> list[str]:
+    """Return the names that the file may have had of which one of some name is a copy."""
+    if _MARKS.search(name) is None:
+        return []
+    path = Path(name)
+    matches = (pattern.fullmatch(path.stem) for pattern in _STEMS)
+    return list(dict.fromkeys(match[1] + path.suffix for match in matches if match))
+
+
+def _are_same(path: Path, other: Path) -> bool:
+    """Return whether two files are alike, which an empty file says nothing of."""
+    try:
+        size = path.stat().st_size
+        if not size or other.stat().st_size != size:
+            return False
+        blocks = [(0, size)]
+        if size > _WHOLE_BYTES:
+            last = size - _BLOCK_BYTES
+            starts = [index * last // (_NUM_BLOCKS - 1) for index in range(_NUM_BLOCKS)]
+            blocks = [(start, _BLOCK_BYTES) for start in starts]
+        with path.open("rb") as one, other.open("rb") as two:
+            return all(_read(one, *block) == _read(two, *block) for block in blocks)
+    except OSError:
+        return False
+
+
+def _read(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)

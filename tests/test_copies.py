@@ -1,0 +1,79 @@
+"""Copies that systems and browsers make beside files are not read as if they were more of them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nwb_ophys
+from nwb_ophys.copies import copies_in, is_named_as_copy
+from nwb_ophys.testing import write_scanimage_legacy
+
+MOVIE = np.arange(4 * 6 * 8, dtype="u2").reshape(4, 6, 8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_scanimage_legacy(tmp_path / "cell001.tif", MOVIE)
+    shutil.copy(tmp_path / "cell001.tif", tmp_path / "cell001 - Copy.tif")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b - Copy.tif",
+        "a b - Copy (2).tif",
+        "a b - Kopie.tif",
+        "a b copy 2.tif",
+        "a b_copy.tif",
+        "a b (1).tif",
+        "a b (copy).tif",
+        "a b (3rd copy).tif",
+        "Copy of a b.tif",
+        "Copy (2) of a b.tif",
+        "Kopie von a b.tif",
+    ],
+)
+def test_names_of_copies(tmp_path, name):
+    assert is_named_as_copy(name)
+    names = {name, "a b.tif", "a b 2.tif"}
+    for each in names:
+        (tmp_path / each).write_bytes(b"pixels")
+    assert copies_in(str(tmp_path), names) == {name: "a b.tif"}
+    (tmp_path / name).write_bytes(b"others")
+    assert copies_in(str(tmp_path), names) == {}
+
+
+@pytest.mark.parametrize("name", ["copy.tif", "a (1", "copyright.tif", "a 1.tif", "(1).tif"])
+def test_other_names(name):
+    assert not is_named_as_copy(name)
+
+
+def test_large_files_are_compared_in_places(tmp_path, monkeypatch):
+    monkeypatch.setattr("nwb_ophys.copies._WHOLE_BYTES", 10_000)
+    monkeypatch.setattr("nwb_ophys.copies._BLOCK_BYTES", 16)
+    pixels = bytearray(np.random.default_rng(0).bytes(12_345))
+    names = {"a.raw", "a (1).raw"}
+    for name in names:
+        (tmp_path / name).write_bytes(pixels)
+    assert copies_in(str(tmp_path), names) == {"a (1).raw": "a.raw"}
+    pixels[-1] ^= 1
+    (tmp_path / "a.raw").write_bytes(pixels)
+    assert copies_in(str(tmp_path), names) == {}
+
+
+def test_a_copy_is_not_joined_to_its_file(folder):
+    """Files of one trigger are joined, and a copy has the trigger of its file."""
+    with pytest.warns(UserWarning, match="'cell001 - Copy.tif' in .* is a copy of 'cell001.tif'"):
+        opened = nwb_ophys.open(folder)
+    np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
+
+
+def test_a_copy_that_is_given_is_read_in_place_of_its_file(folder):
+    with pytest.warns(UserWarning, match="'cell001.tif' in .* is a copy of 'cell001 - Copy.tif'"):
+        opened = nwb_ophys.open(folder / "cell001 - Copy.tif")
+    assert [path.name for path in opened.extractor.file_paths] == ["cell001 - Copy.tif"]
