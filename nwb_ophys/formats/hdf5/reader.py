@@ -23,6 +23,7 @@ from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.timing import require_rate
 from nwb_ophys.trial import try_hdf5
 
 # Name that CaImAn gives to the dataset.
@@ -304,11 +305,13 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     ) -> None:
         rate = sampling_frequency or movie.rate
         if rate is None:
-            raise SourceArgumentError(
-                f"'{movie.name}' in '{movie.path}' has no attribute fr above 0, so the rate is "
-                "unknown; give sampling_frequency, in samples per second."
+            require_rate(
+                SourceArgumentError(
+                    f"'{movie.name}' in '{movie.path}' has no attribute fr above 0, so the rate is "
+                    "unknown; give sampling_frequency, in samples per second."
+                )
             )
-        if sampling_frequency is None:
+        elif sampling_frequency is None:
             check_stated_rate(movie.path, rate, f"the attribute fr of '{movie.name}'")
         super().__init__(movie.axes, movie.dtype, rate, channel_index, plane_index)
         self.movie = movie
@@ -340,7 +343,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
         """Return times from the start that the file states; None if it states no start."""
-        if not self.movie.start_time:
+        if not self.movie.start_time or self._sampling_frequency is None:
             return None
         first, last = check_range(start_sample, end_sample, self.get_num_samples())
         return self.movie.start_time + np.arange(first, last) / self._sampling_frequency
