@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -423,4 +424,4 @@ def say_written(path: Path, streams: Iterable[str]) -> None:
         say(f"Wrote {path}.")
     else:
         say(summarise_file(path))
-    say(f"Check it with: nwb-ophys inspect {path}")
+    say(f"Check it with: nwb-ophys inspect {shlex.quote(str(path))}")

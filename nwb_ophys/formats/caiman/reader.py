@@ -22,7 +22,7 @@ from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
-from nwb_ophys.extractors.ranges import check_stated_rate
+from nwb_ophys.extractors.ranges import check_stated_rate, warn_of_stated_rate
 from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
@@ -121,6 +121,8 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
     def _checked_rate(self, given: float | None) -> float | None:
         stated = self._file.number(RATE)
         if given is not None:
+            known = stated if stated and stated > 0 else None
+            warn_of_stated_rate(self.file_path, given, known, RATE)
             return float(given)
         if stated is None or stated <= 0:
             place = self._file.get("params/data")

@@ -16,7 +16,7 @@ from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
-from nwb_ophys.extractors.ranges import check_range, check_stated_rate
+from nwb_ophys.extractors.ranges import check_range, check_stated_rate, warn_of_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import check_complete, read_hdf5_outline
 from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
@@ -304,6 +304,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         plane_index: int | None = None,
     ) -> None:
         rate = sampling_frequency or movie.rate
+        warn_of_stated_rate(movie.path, sampling_frequency, movie.rate, f"fr of '{movie.name}'")
         if rate is None:
             require_rate(
                 SourceArgumentError(

@@ -13,7 +13,7 @@ from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.extractors.ranges import check_index, check_range
+from nwb_ophys.extractors.ranges import check_index, check_range, warn_of_stated_rate
 from nwb_ophys.filetypes.files import check_not_shortened
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, read_scanbox_header, scanbox_files
@@ -89,6 +89,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         self._num_samples = self._num_frames // header.frames_per_sample
         self.is_volumetric = header.num_planes > 1 and plane_index is None
         rate = sampling_frequency or header.sampling_frequency
+        warn_of_stated_rate(header.path, sampling_frequency, header.sampling_frequency, "resfreq")
         if rate is None:
             require_rate(
                 SourceArgumentError(
