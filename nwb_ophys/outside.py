@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -327,7 +328,8 @@ def remedy(path: str | Path) -> str:
     """Return the argument that allows a file outside of the recording's folder, for messages."""
     real = Path(os.path.realpath(path))
     folder = real if real.is_dir() else real.parent
-    return f"give allow_outside='{folder}' (on the command line --option allow_outside={folder})"
+    word = shlex.quote(str(folder))
+    return f"give allow_outside='{folder}' (on the command line --option allow_outside={word})"
 
 
 def _shown(folders: Sequence[str]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import attrs
@@ -141,6 +143,45 @@ def clock_of(
     found_rate = clock.rate if rate is None else rate
     found_start = clock.starting_time if starting_time is None else starting_time
     return Clock(rate=_checked_rate(found_rate), starting_time=float(found_start or 0.0))
+
+
+_TIMES_FOLLOW: ContextVar[bool] = ContextVar("times_follow", default=False)
+
+
+@contextmanager
+def times_follow(is_so: bool = True) -> Iterator[None]:
+    """Let sources that state no rate be opened within the block, before their times are set.
+
+    Parameters
+    ----------
+    is_so : bool
+        Whether times will be set; without them, a rate is required.
+    """
+    token = _TIMES_FOLLOW.set(is_so)
+    try:
+        yield
+    finally:
+        _TIMES_FOLLOW.reset(token)
+
+
+def require_rate(error: Exception) -> None:
+    """Raise the error of a source without a rate, unless the times of its samples will be set.
+
+    The rate is then None. A source whose times are not set after all is refused when it is written.
+
+    Parameters
+    ----------
+    error : Exception
+        States how to give the rate.
+    """
+    if not _TIMES_FOLLOW.get():
+        raise error
+
+
+def is_without_times(extractor: Any) -> bool:
+    """Return whether an extractor has neither a rate nor a time of each sample."""
+    rate = usable_rate(extractor.get_sampling_frequency())
+    return rate is None and extractor_times(extractor) is None
 
 
 def usable_rate(rate: Any) -> float | None:

@@ -28,6 +28,7 @@ from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
 from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
 from nwb_ophys.storage.sources import ArraySource, Source, is_fillable, source_of, unwrapped
+from nwb_ophys.timing import is_without_times, times_follow
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
 
 _OWN_MODULES = ("nwb_ophys.formats.", "nwb_ophys.interfaces.")
@@ -116,7 +117,13 @@ def _reopened(stream: Mapping[str, Any], files: RawFiles, options: Mapping[str, 
         if key in fields and key not in _NEVER_RECORDED
     }
     own = parse_options(options, cls.get_source_schema()["properties"])
-    return cls(**{**given, **own})
+    times_are_set = bool(stream.get("times_are_set"))
+    with times_follow(times_are_set):
+        interface = cls(**{**given, **own})
+    if times_are_set and is_without_times(interface.extractor):
+        # These are not compared; without any times it could not be planned.
+        interface.set_aligned_timestamps(np.arange(interface.extractor.get_num_samples()))
+    return interface
 
 
 def _interface_class(name: str) -> Any:

@@ -21,6 +21,7 @@ _SPECIFICATIONS = (".yaml", ".yml", ".json")
 @shared.metadata_file
 @shared.settings
 @shared.options
+@shared.clocks
 @shared.all_in_one
 @shared.leave_out
 @shared.as_json
@@ -31,6 +32,9 @@ def check(
     metadata_file: Path | None,
     settings: tuple[str, ...],
     options: tuple[str, ...],
+    times: tuple[str, ...],
+    pulses: tuple[str, ...],
+    trials: str | None,
     all_in_one: bool,
     left: tuple[str, ...],
     as_json: bool,
@@ -53,18 +57,20 @@ def check(
       nwb-ophys check movie.tif suite2p --option sampling_frequency=30
           --set Subject.subject_id=M7 --set "Subject.species=Mus musculus"
     """  # noqa: D301
-    from nwb_ophys.opening import check_recording, open_recording
+    from nwb_ophys.opening import check_recording
 
     if len(paths) == 1 and paths[0].suffix.lower() in _SPECIFICATIONS and paths[0].is_file():
-        if format_names or metadata_file or settings or options or all_in_one or left:
+        stated = (format_names, metadata_file, settings, options, all_in_one, left)
+        if any((*stated, times, pulses, trials)):
             raise OptionError(
                 f"'{paths[0]}' is a specification of a batch, which states metadata and options "
                 "itself; give it alone."
             )
         raise click.exceptions.Exit(_check_batch(paths[0], as_json=as_json))
     given = shared.pairs(options, "--option")
-    recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
-    click.get_current_context().call_on_close(recording.converter.close)
+    recording, _ = shared.open_paths(
+        *(paths, format_names, given, all_in_one, left, times, pulses, trials)
+    )
     findings = check_recording(recording, metadata_file, shared.pairs(settings, "--set"))
     required = sum(finding.importance == "required" for finding in findings)
     if as_json:

@@ -122,16 +122,16 @@ def convert(
     if not plan:
         shared.reserve(output, overwrite=overwrite, append=append)
     report = Reporting.of(page, output, replace=overwrite or append, plan=plan)
-    from nwb_ophys.opening import apply_times, edited_metadata, joined_files, open_recording
+    from nwb_ophys.opening import edited_metadata, joined_files
 
     named, default = _backends(output, backend, append=append)
     storage = shared.configuration(
         *(configuration_file, named, compression, chunk_mb, buffer_gb, default, zarr_format)
     )
     given = shared.pairs(options, "--option") | ({"stub": stub} if stub else {})
-    recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
-    click.get_current_context().call_on_close(recording.converter.close)
-    applied = apply_times(recording, times=times, pulses=pulses, trials=trials)
+    recording, applied = shared.open_paths(
+        *(paths, format_names, given, all_in_one, left, times, pulses, trials)
+    )
     edits, chosen = shared.pairs(settings, "--set"), recording.conversion_options
     metadata = edited_metadata(recording.converter, metadata_file, edits, chosen)
     if plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -85,7 +86,7 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
                 folder.rmdir()
         raise
     say(summarise_file(target))
-    say(f"\nCheck it with: nwb-ophys inspect {target}")
+    say(f"\nCheck it with: nwb-ophys inspect {shlex.quote(str(target))}")
     return target
 
 
@@ -157,7 +158,7 @@ def _say_raw(folder: Path, recording: SimulatedRecording, say: Callable[[str], o
 def _convert(folder: Path, target: Path, *, overwrite: bool, say: Callable[[str], object]) -> None:
     """Convert the movie of ScanImage and the cells of Suite2p to one file."""
     sources = [folder / "scan_00001.tif", folder / "suite2p"]
-    command = f"nwb-ophys convert {' '.join(map(str, sources))} -o {target}"
+    command = f"nwb-ophys convert {shlex.join(map(str, sources))} -o {shlex.quote(str(target))}"
     for key, value in _SUBJECT.items():
         command += f" \\\n    --set '{key}={value}'"
     say(f"\nConverting the first two, as this command does:\n\n  {command}\n")

@@ -22,6 +22,7 @@ from nwb_ophys.cli.terminal import say, say_lines
 @shared.metadata_file
 @shared.settings
 @shared.options
+@shared.clocks
 @shared.all_in_one
 @shared.leave_out
 @click.option(
@@ -41,6 +42,9 @@ def metadata(
     metadata_file: Path | None,
     settings: tuple[str, ...],
     options: tuple[str, ...],
+    times: tuple[str, ...],
+    pulses: tuple[str, ...],
+    trials: str | None,
     all_in_one: bool,
     left: tuple[str, ...],
     style: str,
@@ -55,11 +59,12 @@ def metadata(
       nwb-ophys convert movie.tif -o session.nwb --metadata meta.yaml
           --option sampling_frequency=30
     """  # noqa: D301
-    from nwb_ophys.opening import describe_recording, edited_metadata, open_recording, write_text
+    from nwb_ophys.opening import describe_recording, edited_metadata, write_text
 
     given = shared.pairs(options, "--option")
-    recording = open_recording(paths, format_names, given, all_in_one=all_in_one, leave_out=left)
-    click.get_current_context().call_on_close(recording.converter.close)
+    recording, _ = shared.open_paths(
+        *(paths, format_names, given, all_in_one, left, times, pulses, trials)
+    )
     edits = shared.pairs(settings, "--set")
     edited = edited_metadata(
         recording.converter, metadata_file, edits, recording.conversion_options

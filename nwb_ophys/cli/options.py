@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -84,6 +85,33 @@ def clocks(command: Any) -> Any:
     for option in reversed(_CLOCKS):
         command = option(command)
     return command
+
+
+def open_paths(
+    paths: Sequence[Path],
+    format_names: Sequence[str],
+    given: dict[str, Any],
+    all_in_one: bool,
+    left: Sequence[str],
+    times: Sequence[str],
+    pulses: Sequence[str],
+    trials: str | None,
+) -> tuple[Any, list[str]]:
+    """Return the recording at some paths, open until the command ends, and lines on its clocks.
+
+    The arguments are the values of the options, as click gives them.
+    """
+    from nwb_ophys.opening import apply_times, open_recording
+
+    has_times = bool(times or pulses)
+    recording = open_recording(
+        *(paths, format_names, given),
+        all_in_one=all_in_one,
+        leave_out=left,
+        has_times=has_times,
+    )
+    click.get_current_context().call_on_close(recording.converter.close)
+    return recording, apply_times(recording, times=times, pulses=pulses, trials=trials)
 
 
 all_in_one = click.option(
@@ -396,4 +424,4 @@ def say_written(path: Path, streams: Iterable[str]) -> None:
         say(f"Wrote {path}.")
     else:
         say(summarise_file(path))
-    say(f"Check it with: nwb-ophys inspect {path}")
+    say(f"Check it with: nwb-ophys inspect {shlex.quote(str(path))}")

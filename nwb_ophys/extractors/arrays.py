@@ -13,6 +13,7 @@ from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.properties import FastPropertiesMixin, as_flags, repeated_ids
+from nwb_ophys.timing import require_rate
 
 
 class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
@@ -66,7 +67,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         """Return the number of samples."""
         return int(self._movie.shape[0])
 
-    def get_sampling_frequency(self) -> float:
+    def get_sampling_frequency(self) -> float | None:  # type: ignore[override]
         """Return samples per second."""
         return self._sampling_frequency
 
@@ -344,14 +345,18 @@ def _times(given: ArrayLike | None, num_samples: int, what: str) -> NDArray[np.f
     return times
 
 
-def _rate(given: float | None, times: NDArray[np.float64] | None) -> float:
+def _rate(given: float | None, times: NDArray[np.float64] | None) -> float | None:
     """Return the stated rate, or that of the median interval."""
     if given is not None:
         return float(given)
     if times is None or len(times) < 2:
-        raise SourceError(
-            "A sampling frequency, or the times of two samples or more, must be given; give one."
+        require_rate(
+            SourceError(
+                "A sampling frequency, or the times of two samples or more, must be given; give "
+                "one."
+            )
         )
+        return None
     interval = float(np.median(np.diff(times)))
     if not interval > 0:
         raise SourceError(

@@ -70,8 +70,8 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     axes : MovieAxes
     dtype : numpy.dtype
         Type of the stored pixels; samples are returned in native byte order.
-    sampling_frequency : float
-        Samples per second, in Hz.
+    sampling_frequency : float or None
+        Samples per second, in Hz; None if it is unknown and the times will be set.
     channel_index : int, optional
         The channel, from 0; needed if there are several.
     plane_index : int, optional
@@ -87,7 +87,7 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         self,
         axes: MovieAxes,
         dtype: np.dtype[Any],
-        sampling_frequency: float,
+        sampling_frequency: float | None,
         channel_index: int | None = None,
         plane_index: int | None = None,
     ) -> None:
@@ -104,7 +104,7 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
             check_index("plane_index", plane_index, num_planes)
         self.axes = axes
         self._dtype = dtype.newbyteorder("=")
-        self._sampling_frequency = float(sampling_frequency)
+        self._sampling_frequency = None if sampling_frequency is None else float(sampling_frequency)
         self.is_volumetric = num_planes > 1 and plane_index is None
         self._chosen: dict[str, int] = {"C": channel_index or 0, "Z": plane_index or 0}
         if self.is_volumetric:
@@ -166,7 +166,7 @@ class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]
             super().get_num_planes()  # raises, as roiextractors has it
         return self.axes.size("Z")
 
-    def get_sampling_frequency(self) -> float:
+    def get_sampling_frequency(self) -> float | None:  # type: ignore[override]
         """Return samples per second, in Hz."""
         return self._sampling_frequency
 

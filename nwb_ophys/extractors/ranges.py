@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
+
+# Relative difference of rates that rounding explains.
+_SAME_RATE = 1e-3
 
 
 def check_range(start: int | None, end: int | None, num_samples: int) -> tuple[int, int]:
@@ -80,6 +84,27 @@ def check_stated_rate(path: Path, rate: float, source: str) -> float:
             f"{LOWEST_RATE:g} to {HIGHEST_RATE:g} Hz. Correct {source} in a copy of the file."
         )
     return float(rate)
+
+
+def warn_of_stated_rate(path: Path, given: float | None, stated: float | None, source: str) -> None:
+    """Warn if the rate that the user gives replaces another one that the file states.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the warning.
+    given, stated : float or None
+        Samples per second in Hz.
+    source : str
+        Name of the value in the file from which the rate follows.
+    """
+    if given is None or stated is None or math.isclose(given, stated, rel_tol=_SAME_RATE):
+        return
+    warnings.warn(
+        f"'{path}' states {stated:g} Hz ({source}); the given {given:g} Hz are used.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def check_index(name: str, index: object, size: int) -> None:

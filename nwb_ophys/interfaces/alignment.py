@@ -18,6 +18,7 @@ from nwb_ophys.timing import (
     Clock,
     extractor_times,
     interpolate_times,
+    is_without_times,
     regular_times,
     usable_rate,
 )
@@ -155,9 +156,7 @@ class TimeAlignment:
         delay : float
             Seconds from the start of the session to the start of this recording.
         """
-        extractor = self.extractor
-        rate = usable_rate(extractor.get_sampling_frequency())
-        has_times = rate is not None or extractor_times(extractor) is not None
+        has_times = not is_without_times(self.extractor)
         if has_times and not self._is_aligned and (delay or self._unshifted is not None):
             self._shift(delay)
 

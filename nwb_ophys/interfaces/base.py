@@ -52,6 +52,7 @@ from nwb_ophys.outside import (
     reading_from,
     reading_within_reach,
 )
+from nwb_ophys.timing import require_rate
 
 # Methods that may open files of the recording again.
 _READING = {"describe", "made_from"}
@@ -126,6 +127,10 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         cls = with_common_arguments(type(self).Source)
         source = bind_positional(cls, args, source, name)
         parsed: Any = parse_arguments(cls, source, name, SourceArgumentError)
+        if self.needs_rate and parsed.sampling_frequency is None:
+            schema = arguments_schema(cls, name)["properties"]["sampling_frequency"]
+            needs = f"{name} needs the argument 'sampling_frequency': {schema['description']}"
+            require_rate(SourceArgumentError(needs))
         fields = [each.name for each in attrs.fields(type(self).Source)]
         self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
         self.allow_outside = as_paths(parsed.allow_outside)

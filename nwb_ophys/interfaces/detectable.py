@@ -101,6 +101,9 @@ class Detectable:
     is_generic: ClassVar[bool] = False
     """Whether any program may write such files: in a folder, the movie of a program goes first."""
 
+    needs_rate: ClassVar[bool] = False
+    """Whether ``sampling_frequency`` must be given, unless the times of all samples are."""
+
     movies_need: ClassVar[tuple[str, ...]] = ()
     """Arguments that movies of this format need, and images do not."""
 

@@ -48,8 +48,8 @@ def check_rate_is_known(
     label = getattr(extractor, "series_label", "")
     raise MetadataError(
         f"{where} states {what}{label and f' for {label}'} and no times of its samples. Give the "
-        f"rate in Hz {_ways(interface, metadata_path)}, or timestamps with "
-        "set_aligned_timestamps()."
+        f"rate in Hz {_ways(interface, metadata_path)}, or a file with the time of each sample "
+        "(on the command line --times FILE), or timestamps with set_aligned_timestamps()."
     )
 
 

@@ -22,6 +22,7 @@ from nwb_ophys.interfaces.witness import Witness, note_elsewhere, witnessed
 from nwb_ophys.storage.identity import UnknownSourceError
 from nwb_ophys.storage.planning import sources_of
 from nwb_ophys.storage.sources import Source
+from nwb_ophys.timing import times_follow
 
 # Another process gets the arguments; arrays in memory do not belong there.
 _LARGEST_ARRAY = 1_000_000
@@ -57,7 +58,8 @@ class InterfaceRemaking:
             name: value.make() if isinstance(value, InterfaceRemaking) else value
             for name, value in self.arguments.items()
         }
-        made = self.cls(**given)
+        with times_follow(self.times is not None):
+            made = self.cls(**given)
         if self.times is not None:
             made.set_aligned_timestamps(self.times)
         return made

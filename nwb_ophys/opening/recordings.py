@@ -50,6 +50,7 @@ from nwb_ophys.registry import (
 )
 from nwb_ophys.remote.paths import RemotePath, as_path, check_given, not_read
 from nwb_ophys.storage.backends.zarr_parts import check_store
+from nwb_ophys.timing import require_rate, times_follow
 
 
 def requested_rows(
@@ -153,6 +154,7 @@ def _warn_of_grouping(path: Path, row: FormatRow) -> None:
 
 
 _MOST_LINKS = 5
+_RATE = "sampling_frequency"
 
 _AS_VOLUME = {
     "type": "boolean",
@@ -185,6 +187,7 @@ def open_recording(
     *,
     all_in_one: bool = False,
     leave_out: Sequence[str] = (),
+    has_times: bool = False,
 ) -> Recording:
     """Open everything at some paths: all channels, planes and recordings, each as a stream.
 
@@ -201,6 +204,8 @@ def open_recording(
         Whether recordings of different subjects or days may be streams of one file.
     leave_out : sequence of str
         Names of streams that are not converted.
+    has_times : bool
+        Whether :func:`apply_times` will set times or pulses, so that no rate is required here.
 
     Raises
     ------
@@ -215,7 +220,11 @@ def open_recording(
         If no stream knows an option, or there is no stream of a name to leave out.
     """
     places = [as_path(path) for path in paths]
-    with witnessed() as witness, reading_recordings(places, options or {}):
+    with (
+        witnessed() as witness,
+        reading_recordings(places, options or {}),
+        times_follow(has_times),
+    ):
         found, given = _found(places, format_names, options or {})
         interfaces = _without(leave_out, open_all(found, given, all_in_one=all_in_one))
     converter = OphysConverter(interfaces)
@@ -437,8 +446,13 @@ def _missing(row: FormatRow, given: Mapping[str, Any], further: Sequence[str] = 
     """Return the first required or further argument of a format that is not given."""
     cls = row.load()
     known = {*given, _path_of(cls)}
-    needed = [*cls.get_source_schema()["required"], *further]
+    needed = [*cls.get_source_schema()["required"], *_rate_of(cls), *further]
     return next((each for each in needed if each not in known), None)
+
+
+def _rate_of(cls: Any) -> tuple[str, ...]:
+    # Classes of other packages need not have needs_rate.
+    return (_RATE,) if getattr(cls, "needs_rate", False) else ()
 
 
 def _recognised(path: Path) -> list[tuple[Path, FormatRow]]:
@@ -472,7 +486,11 @@ def options_of(row: FormatRow) -> dict[str, dict[str, Any]]:
         be opened have the key ``needed``, which is True.
     """
     cls = row.load()
-    needed = {*cls.get_source_schema()["required"], *getattr(cls, "movies_need", ())}
+    needed = {
+        *cls.get_source_schema()["required"],
+        *_rate_of(cls),
+        *getattr(cls, "movies_need", ()),
+    }
     options = arguments_schema(cls.Options, "")["properties"]
     return {
         name: {**schema, **({"needed": True} if name in needed else {})}
@@ -520,10 +538,13 @@ def _check_complete(path: Path, row: FormatRow, cls: Any, source: Mapping[str, A
     missing = _missing(row, source)
     if missing is not None:
         described = cls.get_source_schema()["properties"][missing]["description"]
-        raise SourceArgumentError(
+        error = SourceArgumentError(
             f"'{path}' (format {row.name}) needs {missing}: {described} "
             f"Give it as {missing}=..., on the command line with --option {missing}=VALUE."
         )
+        if missing != _RATE:
+            raise error
+        require_rate(error)
 
 
 def _stream_name(stem: str, part: str, taken: Mapping[str, Any]) -> str:

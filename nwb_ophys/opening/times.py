@@ -37,7 +37,7 @@ from nwb_ophys.opening.times_of_streams import (
     untimed_movies,
 )
 from nwb_ophys.outside import reading_from
-from nwb_ophys.timing import LONGEST_S, UNITS, seconds_per
+from nwb_ophys.timing import LONGEST_S, UNITS, is_without_times, seconds_per
 
 _MOST_TIMES = 100_000_000
 # Units lie factors of 1000 apart, so that a rate fits only one of them within this factor.
@@ -94,7 +94,7 @@ def apply_times(
 
     Examples
     --------
-    >>> recording = open_recording(["movie.tif"], options={"sampling_frequency": 30})
+    >>> recording = open_recording(["movie.tif"], has_times=True)
     >>> apply_times(
     ...     recording,
     ...     pulses={"file": "daq.h5", "column": "frames", "rate": 20000.0},
@@ -155,7 +155,11 @@ def _others_in_words(interfaces: Mapping[str, Any], timed: Collection[str]) -> l
     """Return a line about the movies that keep the times of their files; warn of channels."""
     if not timed:
         return []
-    others = untimed_movies(interfaces, timed)
+    others = [
+        name
+        for name in untimed_movies(interfaces, timed)
+        if not is_without_times(interfaces[name].extractor)
+    ]
     channels = [name for name in others if is_other_channel(interfaces, name, timed)]
     if channels:
         warnings.warn(

@@ -85,7 +85,8 @@ def detect_command(path: str) -> list[str]:
 
 def check_command(request: Request) -> list[str]:
     """Return the command that lists what the DANDI archive lacks."""
-    return ["nwb-ophys", "check", *_shared(request), *_pairs("--set", request.settings)]
+    settings = [*_pairs("--set", request.settings), *_clocks(request)]
+    return ["nwb-ophys", "check", *_shared(request), *settings]
 
 
 def plan_command(request: Request) -> list[str]:
@@ -101,8 +102,7 @@ def convert_command(request: Request) -> list[str]:
         *(["--overwrite"] if request.overwrite else []),
         *(["--report"] if request.report else []),
     ]
-    clocks = [e for name, lines in request.clocks.items() for x in lines for e in (f"--{name}", x)]
-    settings = [*_pairs("--set", request.settings), *clocks]
+    settings = [*_pairs("--set", request.settings), *_clocks(request)]
     start = ["nwb-ophys", "convert", *_shared(request, ["-o", request.output])]
     return [*start, *settings, *flags]
 
@@ -161,6 +161,10 @@ def _shared(request: Request, output: Sequence[str] = ()) -> list[str]:
     left = [each for name in request.leave_out for each in ("--leave-out", name)]
     options = _pairs("--option", request.options)
     return [*request.paths, *output, *formats, *options, *left, *one]
+
+
+def _clocks(request: Request) -> list[str]:
+    return [e for name, lines in request.clocks.items() for x in lines for e in (f"--{name}", x)]
 
 
 def _pairs(flag: str, given: Mapping[str, str]) -> list[str]:

@@ -89,6 +89,7 @@ class Tools:
             request.options,
             all_in_one=request.all_in_one,
             leave_out=request.leave_out,
+            has_times=bool(request.clocks.keys() & {"times", "pulses"}),
         )
         try:
             lines = _with_clocks(opened, request)

@@ -22,7 +22,7 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         Pixels of each ROI.
     traces : mapping of str to array-like, shape (samples, ROIs)
         Traces by kind: ``raw``, ``dff``, …; read when they are sliced.
-    sampling_frequency : float
+    sampling_frequency : float or None
         Samples per second.
     images : mapping of str to numpy.ndarray, shape (rows, columns)
         Summary images.
@@ -37,13 +37,13 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         self,
         pixels: PixelLists,
         traces: Mapping[str, Any],
-        sampling_frequency: float,
+        sampling_frequency: float | None,
         images: Mapping[str, NDArray[Any]],
     ) -> None:
         super().__init__()
         self._pixels = pixels
         self._traces = dict(traces)
-        self._sampling_frequency = float(sampling_frequency)
+        self._sampling_frequency = None if sampling_frequency is None else float(sampling_frequency)
         self._summary_images = dict(images)
         self._roi_ids = list(range(len(pixels)))
 

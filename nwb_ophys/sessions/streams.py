@@ -13,6 +13,7 @@ from nwb_ophys.errors import SpecificationError
 from nwb_ophys.interfaces import BaseOphysInterface
 from nwb_ophys.opening import Recording, apply_times, open_recording
 from nwb_ophys.sessions.session import Session
+from nwb_ophys.timing import times_follow
 
 
 def open_session(session: Session) -> Recording:
@@ -39,6 +40,10 @@ def open_session(session: Session) -> Recording:
     return recording
 
 
+def _has_times(session: Session) -> bool:
+    return bool((session.clocks or {}).keys() & {"times", "pulses"})
+
+
 def _detected(session: Session) -> Recording:
     stub = session.settings.get("stub")
     options = {**session.options, **({} if stub is None else {"stub": stub})}
@@ -50,14 +55,16 @@ def _detected(session: Session) -> Recording:
         options,
         all_in_one=is_one,
         leave_out=[left] if isinstance(left, str) else left,
+        has_times=_has_times(session),
     )
 
 
 def _streams(session: Session) -> Recording:
-    interfaces = {
-        name: _class_of(class_name, arguments)(**arguments)
-        for name, (class_name, arguments) in session.streams.items()
-    }
+    with times_follow(_has_times(session)):
+        interfaces = {
+            name: _class_of(class_name, arguments)(**arguments)
+            for name, (class_name, arguments) in session.streams.items()
+        }
     return Recording(OphysConverter(interfaces), dict(session.options))
 
 

@@ -72,6 +72,18 @@ def test_times_of_a_named_stream(convert, times):
             np.testing.assert_allclose(series["timestamps"], times, rtol=0, atol=1e-9)
 
 
+def test_times_replace_the_rate_in_all_commands(convert, run, times):
+    done = convert("--times", "times.csv", options=())
+    assert done.code == 0, done.err
+    with h5py.File("out.nwb") as file:
+        written = file["acquisition/TwoPhotonSeries/timestamps"][()]
+    np.testing.assert_allclose(written, times, rtol=0, atol=1e-9)
+    assert convert(options=()).code == 2
+    for command in ("check", "metadata"):
+        assert run(command, "movie.tif").code == 2
+        assert "Error" not in run(command, "movie.tif", "--times", "times.csv").err
+
+
 def test_a_plan_has_them_too(convert, times):
     done = convert("--times", "times.csv", "--trials", "trials.csv", "--plan")
     assert "timestamps" in done.out

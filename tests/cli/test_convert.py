@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,6 +39,13 @@ def test_one_recording(run, raw, recording):
     np.testing.assert_array_equal(
         _acquired(raw / "session.nwb")["TwoPhotonSeries"], recording.movie
     )
+
+
+def test_the_next_command_can_be_copied_whatever_the_name(run, raw, recording):
+    done = run("convert", "movie.tif", "-o", "day 1 [ü]'s.nwb", *RATE, "--set", START)
+    *_, check = done.out.splitlines()
+    words = shlex.split(check.partition("nwb-ophys ")[2])
+    assert words == ["inspect", str(raw / "day 1 [ü]'s.nwb")]
 
 
 def test_all_channels_and_planes_of_several_paths(run, raw, recording, backend):

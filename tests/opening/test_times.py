@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 import pytest
 
-from nwb_ophys import OphysConverter
-from nwb_ophys.errors import ArgumentError, OptionError, SourceError
+from nwb_ophys import OphysConverter, verify
+from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceError
 from nwb_ophys.formats import NumpyImagingInterface, TiffImagingInterface
 from nwb_ophys.opening import apply_times, open_recording
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p, write_tiff
@@ -165,6 +165,48 @@ def test_volumes_get_the_pulse_of_each_volume_or_of_their_first_plane(tmp_path):
     interface = NumpyImagingInterface(movie, sampling_frequency=10.0)
     apply_times(interface, times={"file": str(tmp_path / "a.npy"), "plane": 3})
     np.testing.assert_array_equal(interface.get_timestamps(), pulses[3::4])
+
+
+_WITHOUT_RATE = {
+    "tiff": lambda movie: write_tiff("m.tif", movie),
+    "numpy": lambda movie: np.save("m.npy", movie),
+    "hdf5": lambda movie: h5py.File("m.h5", "w").create_dataset("mov", data=movie).file.close(),
+    "memmap": lambda movie: movie.astype("f4").tofile("m_d1_24_d2_34_d3_1_order_F_frames_40.mmap"),
+}
+
+
+@pytest.mark.parametrize("name", _WITHOUT_RATE)
+def test_times_of_all_frames_make_a_rate_unnecessary(tmp_path, monkeypatch, simulated, times, name):
+    monkeypatch.chdir(tmp_path)
+    _WITHOUT_RATE[name](simulated.movie)
+    (path,) = tmp_path.glob("m*.*")
+    np.savetxt("t.csv", times * 1e3, header="time (ms)", comments="")
+    with pytest.raises(SourceError, match="sampling_frequency"):
+        open_recording([path])
+    recording = open_recording([path], has_times=True)
+    assert recording.converter.interfaces[name].extractor.get_sampling_frequency() is None
+    # Times that are not set after all are demanded before anything is written.
+    with pytest.raises(MetadataError, match="states no sampling rate and no times"):
+        written(recording)
+    assert not (tmp_path / "out.nwb").exists()
+    apply_times(recording, times="t.csv")
+    written(recording)
+    with h5py.File("out.nwb") as file:
+        np.testing.assert_allclose(of_series(file), times, rtol=0, atol=1e-12)
+        assert "imaging_rate" not in file["general/optophysiology/ImagingPlane"]
+    report = verify("out.nwb", [path])
+    assert not report.differences
+    assert "acquisition/TwoPhotonSeries/data" in report.compared_with_source
+
+
+def test_streams_without_a_rate_whose_times_are_not_given_are_named(folder, simulated, times):
+    np.save("m.npy", simulated.movie)
+    np.save("t.npy", times)
+    recording = open_recording(["movie.tif", "m.npy"], has_times=True)
+    lines = apply_times(recording, times="numpy=t.npy,unit=s")
+    assert not any("are kept" in line for line in lines)
+    with pytest.raises(MetadataError, match=r"movie.tif' states no sampling rate"):
+        written(recording)
 
 
 def test_zero_is_subtracted(folder, times):

@@ -336,7 +336,6 @@ def test_without_pillow_the_package_is_named_and_the_file_is_written(root, monke
 
 def test_times_of_another_device_are_written(browser, root):
     browser.choose(_movie(root / "M7"))
-    browser.act("option", key="sampling_frequency", value="30")
     browser.act("setting", key="NWBFile.session_start_time", value="2024-05-17T14:30:00Z")
     times = 1.0 + np.arange(20) / 30 + 1e-4 * np.arange(20) ** 2
     clock = root / "clock.csv"

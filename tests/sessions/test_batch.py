@@ -315,7 +315,6 @@ def test_times_and_trials_lie_within_the_match(lab):
     lab.write_text(
         "output: dandi\nmetadata: lab.yaml\nsessions:\n"
         "  - pattern: raw/tiff/{subject_id}/{session_id}\n    paths: movie.tif\n"
-        "    options: {sampling_frequency: 10}\n"
         "    times: 'clock-{session_id}.csv'\n    trials: 'tri*.csv'\n"
     )
     with ThreadPoolExecutor(1) as executor:

@@ -16,6 +16,7 @@ from nwb_ophys.extractors.ranges import check_index, check_stated_rate
 from nwb_ophys.filetypes.frames.values import first_positive, first_value
 from nwb_ophys.filetypes.ome.times import mean_rate, sample_times, select_rate
 from nwb_ophys.filetypes.tiff.pages import Integers
+from nwb_ophys.timing import require_rate
 
 Frame = TypeVar("Frame")
 Times = npt.NDArray[np.float64]
@@ -154,9 +155,11 @@ def rate_and_times(
     planned = planned_rate(summary)
     rate = select_rate(path, given, mean_rate(stated), planned, "ElapsedTime-ms of its frames")
     if rate is None and len(elapsed) > 1:
-        raise SourceArgumentError(
-            f"'{path}' states neither the times of its frames (ElapsedTime-ms) nor an interval "
-            "(Interval_ms) above 0; give sampling_frequency, in samples per second."
+        require_rate(
+            SourceArgumentError(
+                f"'{path}' states neither the times of its frames (ElapsedTime-ms) nor an interval "
+                "(Interval_ms) above 0; give sampling_frequency, in samples per second."
+            )
         )
     if rate is None:
         return None, None

@@ -30,7 +30,8 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
     reader : TiffPageReader
         The files; this object closes them.
     sampling_frequency : float or None
-        Samples per second, in Hz; None if the files state none, which only a single sample allows.
+        Samples per second, in Hz; None if the files state none, which only a single sample, or
+        times that will be set, allow.
     num_samples : int
         Number of samples.
     num_planes : int
@@ -136,7 +137,7 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         """Return the number of samples."""
         return self._num_samples
 
-    def get_sampling_frequency(self) -> float:
+    def get_sampling_frequency(self) -> float | None:  # type: ignore[override]
         """Return the number of samples per second in Hz, measured where the files state times.
 
         Raises
@@ -144,22 +145,25 @@ class TiffFramesExtractor(ImagingExtractor):  # type: ignore[misc]
         SourceArgumentError
             For a single sample without a stated rate.
         """
-        return rate_of_times(self._all_times, self.get_nominal_rate())
+        nominal = self.get_nominal_rate()
+        return None if nominal is None else rate_of_times(self._all_times, nominal)
 
     @functools.cached_property
     def _all_times(self) -> npt.NDArray[np.float64] | None:
         """Times of all samples, if the files state them; reading them may take long."""
         return self.get_native_timestamps()
 
-    def get_nominal_rate(self) -> float:
+    def get_nominal_rate(self) -> float | None:
         """Return the number of samples per second in Hz that the headers state.
+
+        None if they state none and the times of the samples will be set.
 
         Raises
         ------
         SourceArgumentError
             For a single sample without a stated rate.
         """
-        if self.stated_rate is None:
+        if self.stated_rate is None and self._num_samples == 1:
             raise SourceArgumentError(
                 f"'{next(iter(self.pages_of_files))}' has a single sample per stream and states no "
                 "interval above 0, so that it is an image or a z-stack rather than a movie; to "

@@ -22,11 +22,12 @@ from roiextractors import SegmentationExtractor
 from roiextractors.segmentationextractor import _ROIMasks
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
-from nwb_ophys.extractors.ranges import check_stated_rate
+from nwb_ophys.extractors.ranges import check_stated_rate, warn_of_stated_rate
 from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response, SummedTraces, TransposedTraces
+from nwb_ophys.timing import require_rate
 
 # Traces of components by CaImAn's names; "YrA", the residuals, is "R" in some files.
 _TRACES = ("C", "YrA", "F_dff", "S")
@@ -117,18 +118,23 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             "columns, and planes if there are several. Save the results again with CaImAn's save()."
         )
 
-    def _checked_rate(self, given: float | None) -> float:
+    def _checked_rate(self, given: float | None) -> float | None:
         stated = self._file.number(RATE)
         if given is not None:
+            known = stated if stated and stated > 0 else None
+            warn_of_stated_rate(self.file_path, given, known, RATE)
             return float(given)
         if stated is None or stated <= 0:
             place = self._file.get("params/data")
             there = isinstance(place, h5py.Group) and RATE.rsplit("/", 1)[1] in place
             what = f"{RATE} cannot be read as a rate" if there else f"it has no {RATE}"
-            raise CorruptSourceError(
-                f"'{self.file_path}' does not state the rate of its traces: {what}. Give "
-                "sampling_frequency, in samples per second."
+            require_rate(
+                CorruptSourceError(
+                    f"'{self.file_path}' does not state the rate of its traces: {what}. Give "
+                    "sampling_frequency, in samples per second."
+                )
             )
+            return None
         return check_stated_rate(self.file_path, stated, RATE)
 
     def _matrix_of_components(self) -> Any:

@@ -29,6 +29,7 @@ from nwb_ophys.filetypes.matlab.structs import (
 )
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
 from nwb_ophys.rois.pixel_extractor import PixelRois
+from nwb_ophys.timing import require_rate
 
 # Fields of CNMF-E itself, and of CIAtah.
 OWN_FIELDS = frozenset({"A", "C", "C_raw"})
@@ -135,15 +136,18 @@ class CnmfeExtractor(PixelRois):
             raise SourceError(f"the traces differ in length: {lengths} samples.")
         return traces
 
-    def _rate(self, output: MatlabStruct, given: float | None) -> float:
+    def _rate(self, output: MatlabStruct, given: float | None) -> float | None:
         """Return the user's rate, else the rate in CNMF-E's settings."""
         numbers = [output.number(path) for path in _RATES]
         stated = next((each for each in numbers if each and 0 < each < math.inf), None)
         if given is None and stated is None:
-            raise SourceArgumentError(
-                f"'{self._file.path}' states no frame rate (Fs); give sampling_frequency, in Hz. "
-                "Its totalTime, if present, is the duration of the analysis."
+            require_rate(
+                SourceArgumentError(
+                    f"'{self._file.path}' states no frame rate (Fs); give sampling_frequency, in "
+                    "Hz. Its totalTime, if present, is the duration of the analysis."
+                )
             )
+            return None
         if given is not None and stated is not None and not math.isclose(given, stated):
             warnings.warn(
                 f"'{self._file.path}' states {stated} Hz (Fs); the given {given} Hz are used.",

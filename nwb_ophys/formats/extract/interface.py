@@ -26,8 +26,8 @@ class ExtractSource:
     """Source arguments of an EXTRACT file."""
 
     file_path: Path = argument("MATLAB file with the output of EXTRACT.")
-    sampling_frequency: float = argument(
-        "Sampling rate of the movie in Hz; EXTRACT does not save it."
+    sampling_frequency: float | None = argument(
+        "Sampling rate of the movie in Hz; EXTRACT does not save it.", default=None
     )
     output_struct_name: str | None = argument(
         "Name of the struct, such as 'output'; optional if there is only one.", default=None
@@ -38,6 +38,7 @@ class ExtractSegmentationInterface(SegmentationInterface):
     """The cells that EXTRACT found, with their traces, in a MATLAB file."""
 
     Source = ExtractSource
+    needs_rate = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

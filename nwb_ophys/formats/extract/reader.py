@@ -65,14 +65,18 @@ class ExtractExtractor(PixelRois):
     extractor_name = "ExtractExtractor"
 
     def __init__(
-        self, file_path: Path, sampling_frequency: float, output_struct_name: str | None = None
+        self,
+        file_path: Path,
+        sampling_frequency: float | None,
+        output_struct_name: str | None = None,
     ) -> None:
-        check_rate(sampling_frequency)
+        if sampling_frequency is not None:
+            check_rate(sampling_frequency)
         self._file = MatlabFile(Path(file_path), "extract")
         with reading(self._file, "EXTRACT"):
             self._read(sampling_frequency, output_struct_name)
 
-    def _read(self, sampling_frequency: float, name: str | None) -> None:
+    def _read(self, sampling_frequency: float | None, name: str | None) -> None:
         file = self._file
         output = find_struct(file, EXTRACT_KINDS, name, "EXTRACT")
         is_old = not set(output.names) >= NEW_FIELDS

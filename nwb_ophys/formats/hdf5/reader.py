@@ -16,13 +16,14 @@ from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
-from nwb_ophys.extractors.ranges import check_range, check_stated_rate
+from nwb_ophys.extractors.ranges import check_range, check_stated_rate, warn_of_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import check_complete, read_hdf5_outline
 from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.timing import require_rate
 from nwb_ophys.trial import try_hdf5
 
 # Name that CaImAn gives to the dataset.
@@ -303,12 +304,15 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         plane_index: int | None = None,
     ) -> None:
         rate = sampling_frequency or movie.rate
+        warn_of_stated_rate(movie.path, sampling_frequency, movie.rate, f"fr of '{movie.name}'")
         if rate is None:
-            raise SourceArgumentError(
-                f"'{movie.name}' in '{movie.path}' has no attribute fr above 0, so the rate is "
-                "unknown; give sampling_frequency, in samples per second."
+            require_rate(
+                SourceArgumentError(
+                    f"'{movie.name}' in '{movie.path}' has no attribute fr above 0, so the rate is "
+                    "unknown; give sampling_frequency, in samples per second."
+                )
             )
-        if sampling_frequency is None:
+        elif sampling_frequency is None:
             check_stated_rate(movie.path, rate, f"the attribute fr of '{movie.name}'")
         super().__init__(movie.axes, movie.dtype, rate, channel_index, plane_index)
         self.movie = movie
@@ -340,7 +344,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         self, start_sample: int | None = None, end_sample: int | None = None
     ) -> NDArray[np.float64] | None:
         """Return times from the start that the file states; None if it states no start."""
-        if not self.movie.start_time:
+        if not self.movie.start_time or self._sampling_frequency is None:
             return None
         first, last = check_range(start_sample, end_sample, self.get_num_samples())
         return self.movie.start_time + np.arange(first, last) / self._sampling_frequency

@@ -29,9 +29,10 @@ class MemmapSource:
         "File of raw pixels. The name of a CaImAn memory map (.mmap) states its shape and order; "
         "other files need shape and dtype."
     )
-    sampling_frequency: float = argument(
+    sampling_frequency: float | None = argument(
         "Rate of frames, or of volumes, in Hz. The rate in CaImAn's results beside its memory map "
-        "is used if it is not given on opening.",
+        "is used if it is not given on opening. Required unless the times of the frames are given.",
+        default=None,
         schema={"exclusiveMinimum": 0},
     )
     shape: list[int] | None = argument(
@@ -71,6 +72,7 @@ class MemmapImagingInterface(RegisteredMovieWriter, ImagingInterface):
     Source = MemmapSource
     Options = RegisteredImagingOptions
     is_generic = True
+    needs_rate = True
     has_volumes = True
 
     @classmethod

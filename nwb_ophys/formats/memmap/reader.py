@@ -198,7 +198,7 @@ class RawBinaryExtractor(AxesImagingExtractor):
     def __init__(
         self,
         binary: RawBinary,
-        sampling_frequency: float,
+        sampling_frequency: float | None,
         channel_index: int | None = None,
         plane_index: int | None = None,
     ) -> None:

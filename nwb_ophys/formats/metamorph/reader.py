@@ -34,6 +34,7 @@ from nwb_ophys.formats.metamorph.names import (
 from nwb_ophys.formats.metamorph.tags import UIC2, MetaMorphTags, datetime_of
 from nwb_ophys.metadata import common_facts
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.timing import require_rate
 
 _ROUNDING = 1.0001e-3
 
@@ -121,10 +122,13 @@ class MetaMorphExtractor(TiffFramesExtractor):
         if rate is None and len(times) == 1:
             return None
         if rate is None:
-            raise SourceArgumentError(
-                f"'{path}' states no times of its planes that increase; give sampling_frequency, "
-                "in samples per second."
+            require_rate(
+                SourceArgumentError(
+                    f"'{path}' states no times of its planes that increase; give "
+                    "sampling_frequency, in samples per second."
+                )
             )
+            return None
         numbers = [parse_name(file).time for file in self.file_paths]
         if given is None and stated is not None:
             regular = stated[0] + np.arange(len(stated)) / rate

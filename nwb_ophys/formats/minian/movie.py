@@ -107,9 +107,11 @@ class MinianMovieExtractor(ArrayImagingExtractor):
         return self._native_times[start_sample:end_sample]
 
 
-def _rate(times: NDArray[np.float64] | None) -> float:
+def _rate(times: NDArray[np.float64] | None) -> float | None:
     """Return the mean rate of times, for readers that need a number."""
-    if times is None or len(times) < 2 or times[-1] <= times[0]:
+    if times is None:
+        return None
+    if len(times) < 2 or times[-1] <= times[0]:
         return 1.0
     return float((len(times) - 1) / (times[-1] - times[0]))
 

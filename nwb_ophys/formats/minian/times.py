@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.outside import check_file
-from nwb_ophys.timing import LONGEST_S
+from nwb_ophys.timing import LONGEST_S, require_rate
 
 _TABLE = "timeStamps.csv"
 _COLUMNS = ("Frame Number", "Time Stamp (ms)")
@@ -56,9 +56,11 @@ def sample_times(
     """
     path = find_timestamps(folder) if table is None else table
     if path is None and rate is None:
-        raise SourceError(
-            f"'{folder}' has no {_TABLE}, nor has the folder it lies in; give timestamps_path or "
-            "sampling_frequency, in samples of the traces per second."
+        require_rate(
+            SourceError(
+                f"'{folder}' has no {_TABLE}, nor has the folder it lies in; give timestamps_path "
+                "or sampling_frequency, in samples of the traces per second."
+            )
         )
     if path is None:
         return _times_by_number(folder, frames, rate)

@@ -35,7 +35,7 @@ from nwb_ophys.formats.miniscope.files import (
 )
 from nwb_ophys.formats.miniscope.times import Times, read_times, reconcile, stated_rate
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.timing import rate_of_times
+from nwb_ophys.timing import rate_of_times, require_rate
 
 _EXTRA = "miniscope"
 
@@ -106,9 +106,11 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         self._samples, self._native_times = frames, times
         self._rate = sampling_frequency or self.stated_rate or _measured(times)
         if self._rate is None:
-            raise SourceArgumentError(
-                f"'{self.devices[0].folder}' states neither times nor a rate above 0 "
-                f"(frameRate in {SETTINGS}); give sampling_frequency in Hz."
+            require_rate(
+                SourceArgumentError(
+                    f"'{self.devices[0].folder}' states neither times nor a rate above 0 "
+                    f"(frameRate in {SETTINGS}); give sampling_frequency in Hz."
+                )
             )
         videos = [outline for own in outlines for outline in own]
         self.pages_of_files = {video.path: video.num_frames for video in videos}
@@ -181,9 +183,11 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         """Return the number of frames that have a time."""
         return sum(length for _, length, _ in self._samples)
 
-    def get_sampling_frequency(self) -> float:
+    def get_sampling_frequency(self) -> float | None:  # type: ignore[override]
         """Return the frames per second in Hz: measured from the times, as given, or as stated."""
-        return rate_of_times(self._native_times, float(self._rate))  # type: ignore[arg-type]
+        if self._rate is None:
+            return None
+        return rate_of_times(self._native_times, float(self._rate))
 
     def get_dtype(self) -> np.dtype[Any]:
         """Return uint8: a Miniscope records shades of grey."""

@@ -27,7 +27,9 @@ class NumpyImagingSource:
     timeseries: Path | Any = argument(
         "Movie, (time, rows, columns[, planes]): an array, or the path of a .npy file."
     )
-    sampling_frequency: float = argument("Sampling rate in Hz.")
+    sampling_frequency: float | None = argument(
+        "Sampling rate in Hz; required unless the times of the frames are given.", default=None
+    )
     allow_truncated: bool = allow_truncated_argument()
 
 
@@ -36,6 +38,7 @@ class NumpyImagingInterface(ImagingInterface):
 
     Source = NumpyImagingSource
     is_generic = True
+    needs_rate = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

@@ -19,6 +19,7 @@ from nwb_ophys.filetypes.ome.times import (
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.remote.paths import as_path
+from nwb_ophys.timing import require_rate
 
 AnyPath = str | PathLike[str]
 
@@ -121,10 +122,13 @@ class OmeTiffExtractor(TiffFramesExtractor):
         if rate is None and len(self._pages) == 1:
             return None
         if rate is None:
-            raise SourceArgumentError(
-                f"'{path}': its OME-XML states neither TimeIncrement nor the DeltaT of all planes; "
-                "give sampling_frequency, in samples per second."
+            require_rate(
+                SourceArgumentError(
+                    f"'{path}': its OME-XML states neither TimeIncrement nor the DeltaT of all "
+                    "planes; give sampling_frequency, in samples per second."
+                )
             )
+            return None
         if given is None:
             check_stated_rate(path, rate, "TimeIncrement or DeltaT")
         else:

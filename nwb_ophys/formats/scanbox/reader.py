@@ -13,10 +13,11 @@ from roiextractors import ImagingExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.choices import index_of_name
-from nwb_ophys.extractors.ranges import check_index, check_range
+from nwb_ophys.extractors.ranges import check_index, check_range, warn_of_stated_rate
 from nwb_ophys.filetypes.files import check_not_shortened
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, read_scanbox_header, scanbox_files
+from nwb_ophys.timing import require_rate
 
 _BRIGHTEST = np.uint16(np.iinfo(np.uint16).max)
 
@@ -88,12 +89,15 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         self._num_samples = self._num_frames // header.frames_per_sample
         self.is_volumetric = header.num_planes > 1 and plane_index is None
         rate = sampling_frequency or header.sampling_frequency
+        warn_of_stated_rate(header.path, sampling_frequency, header.sampling_frequency, "resfreq")
         if rate is None:
-            raise SourceArgumentError(
-                f"'{header.path}' states no resfreq, so the rate is unknown; give "
-                "sampling_frequency, in samples per second."
+            require_rate(
+                SourceArgumentError(
+                    f"'{header.path}' states no resfreq, so the rate is unknown; give "
+                    "sampling_frequency, in samples per second."
+                )
             )
-        self._sampling_frequency = float(rate)
+        self._sampling_frequency = rate
 
     def get_series(
         self, start_sample: int | None = None, end_sample: int | None = None
@@ -157,7 +161,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
             super().get_num_planes()  # raises, as roiextractors has it
         return self.metadata.num_planes
 
-    def get_sampling_frequency(self) -> float:
+    def get_sampling_frequency(self) -> float | None:  # type: ignore[override]
         """Return samples per second, in Hz."""
         return self._sampling_frequency
 
@@ -176,7 +180,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
             In seconds from the first frame of the file; None for the first or only region, since
             Scanbox files have no times.
         """
-        if not self._region:
+        if not self._region or self._sampling_frequency is None:
             return None
         samples = np.arange(*check_range(start_sample, end_sample, self._num_samples))
         delay = self._region / self.metadata.num_regions

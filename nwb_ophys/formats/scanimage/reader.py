@@ -224,8 +224,8 @@ class ScanImageExtractor(TiffFramesExtractor):
         if not has_times:
             return None
         check_order(self.file_paths[0], pages, times, "time in seconds", "frameTimestamps")
-        if not self.metadata.is_volumetric:
-            warn_of_other_rate(self.file_paths[0], times, self.get_nominal_rate())
+        if not self.metadata.is_volumetric and self.stated_rate is not None:
+            warn_of_other_rate(self.file_paths[0], times, self.stated_rate)
         return times
 
     def get_series(

@@ -40,8 +40,8 @@ class TiffSource:
     )
     sampling_frequency: float | None = argument(
         "Rate of frames, or of volumes, in Hz; a plain TIFF file does not state it, and the "
-        "interval of an ImageJ file is only compared with it. Only a single image or z-stack "
-        "needs none.",
+        "interval of an ImageJ file is only compared with it. Only a single image or z-stack, "
+        "and frames whose times are given, need none.",
         default=None,
     )
     dimension_order: Literal["ZCT", "ZTC", "CZT", "CTZ", "TCZ", "TZC"] | None = argument(

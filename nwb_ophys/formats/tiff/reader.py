@@ -18,6 +18,7 @@ from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.imagej import imagej_rate, imagej_values
 from nwb_ophys.filetypes.tiff.pages import Integers
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
+from nwb_ophys.timing import require_rate
 
 AnyPath = str | PathLike[str]
 DEFAULT_ORDER = "CZT"
@@ -162,12 +163,13 @@ class TiffStackExtractor(TiffFramesExtractor):
                 if stated
                 else ", which a plain TIFF file does not state"
             )
-            raise SourceArgumentError(
+            error = SourceArgumentError(
                 f"'{first.table.path}' (format tiff) needs sampling_frequency, the rate of its "
                 f"{layout.num_samples} samples (frames, or volumes) in Hz{known}. Give it as "
                 "sampling_frequency=..., on the command line with --option "
                 "sampling_frequency=VALUE."
             )
+            require_rate(error)
         self.layout = layout
         self.file_paths = [source.table.path for source in reader.sources]
         self._pages = np.ascontiguousarray(pages[channel_index])

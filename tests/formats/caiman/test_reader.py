@@ -524,7 +524,10 @@ def test_the_rate_in_other_types(tmp_path, value):
     path = _write(tmp_path)
     _edit(path, params__data__fr=value)
     assert CaimanExtractor(path).get_sampling_frequency() == 15
-    assert CaimanExtractor(path, 10).get_sampling_frequency() == 10
+    with pytest.warns(
+        UserWarning, match=r"states 15 Hz \(params/data/fr\); the given 10 Hz are used"
+    ):
+        assert CaimanExtractor(path, 10).get_sampling_frequency() == 10
 
 
 def test_the_rate_in_an_attribute(tmp_path):

@@ -201,11 +201,14 @@ def test_rate_that_is_stated_given_or_neither(path):
     write_hdf5(path, MOVIE, sampling_frequency=None)
     with pytest.raises(SourceArgumentError, match=r"no attribute fr.*give sampling_frequency"):
         opened(path)
-    for stated, given in ((None, 5.0), (7.5, 5.0)):
-        write_hdf5(path, MOVIE, sampling_frequency=stated)
-        extractor = opened(path, sampling_frequency=given)
-        assert extractor.get_sampling_frequency() == 5.0
-        extractor.close()
+    extractor = opened(path, sampling_frequency=5.0)
+    assert extractor.get_sampling_frequency() == 5.0
+    extractor.close()
+    write_hdf5(path, MOVIE, sampling_frequency=7.5)
+    with pytest.warns(UserWarning, match=r"states 7.5 Hz \(fr of 'mov'\); the given 5 Hz are used"):
+        extractor = opened(path, sampling_frequency=5.0)
+    assert extractor.get_sampling_frequency() == 5.0
+    extractor.close()
 
 
 @pytest.mark.parametrize("wrong", ["thirty", [1.0, 2.0], np.nan])

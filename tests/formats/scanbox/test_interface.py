@@ -196,7 +196,8 @@ def test_every_channel_and_plane_by_the_command_line(path, tmp_path):
 
 def test_open_takes_the_users_rate(path):
     write_scanbox(path, MOVIE)
-    interface = nwb_ophys.open(path, sampling_frequency=15.4)
+    with pytest.warns(UserWarning, match="the given 15.4 Hz are used"):
+        interface = nwb_ophys.open(path, sampling_frequency=15.4)
     assert isinstance(interface, ScanboxImagingInterface)
     assert interface.extractor.get_sampling_frequency() == 15.4
     assert interface.get_metadata()["Ophys"]["ImagingPlane"][0]["imaging_rate"] == 15.4

@@ -175,7 +175,9 @@ def test_fault_rate_truncated_to_an_integer(path):
 def test_fault_rate_of_the_user_ignored(path):
     write_scanbox(path, MOVIE, sampling_frequency=15.5)
     assert ScanboxExtractor(path).get_sampling_frequency() == 15.5
-    assert ScanboxExtractor(path, sampling_frequency=15.4).get_sampling_frequency() == 15.4
+    with pytest.warns(UserWarning, match=r"15.5 Hz \(resfreq\); the given 15.4 Hz are used"):
+        given = ScanboxExtractor(path, sampling_frequency=15.4)
+    assert given.get_sampling_frequency() == 15.4
     theirs = SbxImagingExtractor(path, sampling_frequency=15.4)
     assert theirs.get_sampling_frequency() == 15.0
     del theirs
