@@ -151,8 +151,9 @@ def test_inspect_for_the_archive(run, raw, backend):
     name = "a.nwb" if backend == "hdf5" else "a.nwb.zarr"
     # The configuration for DANDI makes the range an error; the species fails in its upload alone.
     faults = ("Subject.age=P3M/P3M", "Subject.species=Macaca fascicularis")
-    edits = [word for fault in (START, *faults) for word in ("--set", fault)]
-    made = run("convert", "suite2p", "-o", name, "--backend", backend, *SUBJECT, *edits)
+    others = ("Subject.subject_id=M7", "Subject.sex=F")
+    edits = [word for fault in (START, *others, *faults) for word in ("--set", fault)]
+    made = run("convert", "suite2p", "-o", name, "--backend", backend, *edits)
     assert made.code == 0
     told = run("inspect", name, "--for", "dandi")
     assert (told.code, told.out.splitlines()[-1]) == (1, "DANDI would refuse this file.")

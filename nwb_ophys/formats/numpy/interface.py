@@ -20,6 +20,10 @@ _MAGIC = b"\x93NUMPY"
 _KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
 
 
+# A last axis of fewer values is no axis of columns, which would be read as planes.
+_FEWEST_COLUMNS = 4
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class NumpyImagingSource:
     """Source arguments of a movie in an array."""
@@ -50,7 +54,7 @@ class NumpyImagingInterface(ImagingInterface):
         if isinstance(movie, Path):
             movie = load_npy_movie(movie, allow_truncated=source.allow_truncated)
         movie = _array("timeseries", movie)
-        if movie.ndim == 4 and movie.shape[1] < movie.shape[3]:
+        if movie.ndim == 4 and movie.shape[3] > max(movie.shape[1], _FEWEST_COLUMNS):
             _warn_of_planes(movie)
         return ArrayImagingExtractor(movie, source.sampling_frequency)
 

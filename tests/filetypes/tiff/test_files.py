@@ -72,12 +72,14 @@ def test_cut_at_any_byte_never_gives_fewer_frames(tmp_path: Path, name: str) -> 
     path, cut_path = tmp_path / "movie.tif", tmp_path / "cut.tif"
     write_variant(path, name)
     data = path.read_bytes()
-    whole = TiffStackExtractor(path, 1.0).get_series()
+    is_named = name in ("ome", "axes")
+    order = {} if is_named else {"num_channels": 1, "num_planes": 1}
+    whole = TiffStackExtractor(path, 1.0, **order).get_series()
     num_refused = 0
     for size in range(0, len(data), 3):
         cut_path.write_bytes(data[:size])
         try:
-            with TiffStackExtractor(cut_path, 1.0) as extractor:
+            with TiffStackExtractor(cut_path, 1.0, **order) as extractor:
                 # Only padding may be missing: tifffile aligns the end of a file.
                 np.testing.assert_array_equal(extractor.get_series(), whole)
         except CorruptSourceError:
