@@ -25,6 +25,7 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
     paths_in,
+    with_absolute_paths,
     with_common_arguments,
 )
 from nwb_ophys.interfaces.closing import Closeable
@@ -127,8 +128,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         source = bind_positional(cls, args, source, name)
         parsed: Any = parse_arguments(cls, source, name, SourceArgumentError)
         fields = [each.name for each in attrs.fields(type(self).Source)]
-        self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
-        self.allow_outside = as_paths(parsed.allow_outside)
+        arguments = {each: with_absolute_paths(getattr(parsed, each)) for each in fields}
+        self.source: Any = type(self).Source(**arguments)
+        self.allow_outside = with_absolute_paths(as_paths(parsed.allow_outside))
         given = [path for each in fields for path in paths_in(getattr(parsed, each))]
         with (
             listed_once(),
