@@ -64,8 +64,8 @@ def _homes_of_formats() -> dict[str, str]:
 
 
 def __getattr__(name: str):  # type: ignore[no-untyped-def]
-    if name == "__all__":
-        return sorted([*_HOMES, *_homes_of_formats(), "__version__"])
+    if name == "__all__":  # a star must not replace the builtin open
+        return [each for each in __dir__() if each != "open"]
     home = _HOMES.get(name) or _homes_of_formats().get(name)
     if home is None:
         raise AttributeError(f"module 'nwb_ophys' has no attribute {name!r}")
@@ -73,4 +73,4 @@ def __getattr__(name: str):  # type: ignore[no-untyped-def]
 
 
 def __dir__() -> list[str]:
-    return list(__getattr__("__all__"))
+    return sorted([*_HOMES, *_homes_of_formats(), "__version__"])

@@ -13,7 +13,11 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.html_tables import html_table
-from nwb_ophys.interfaces.base import BaseOphysInterface, stated_metadata
+from nwb_ophys.interfaces.base import (
+    BaseOphysInterface,
+    stated_metadata,
+    takes_options_by_stream,
+)
 from nwb_ophys.interfaces.closing import close_all
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.relations import Comparison, Relations
@@ -68,6 +72,9 @@ class OphysConverter(Convertible):
 
     streams: ClassVar[Mapping[str, type]] = {}
     """Interface classes by the name of the stream, stated by subclasses."""
+
+    _delay: float = 0.0
+    """Seconds from the start of the session of an outer converter to that of these streams."""
 
     def __init__(
         self, interfaces: Mapping[str, Any] | None = None, **sources: Mapping[str, Any]
@@ -255,15 +262,40 @@ class OphysConverter(Convertible):
         is_own = type(self).get_metadata is OphysConverter.get_metadata
         stated = composition.metadata if is_own else self.get_metadata()
         metadata = to_lists(metadata, stated, among_others=among_others)
-        if isinstance(metadata, Mapping) and options and not fits(metadata, composition):
-            adapters = {
-                name: functools.partial(_adapted, interface, options.get(name, {}))
-                for name, interface in self.interfaces.items()
-            }
-            metadata = adapt_lists(metadata, self._compose({}), composition, adapters)
+        if isinstance(metadata, Mapping):
+            metadata = self._fitted(metadata, options or {}, composition)
         full = fill_metadata(stated, metadata, self)
         full.composition = composition
         return full
+
+    def for_options(
+        self, metadata: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """Return metadata that was made without conversion options, adapted to them.
+
+        Parameters
+        ----------
+        metadata : Mapping
+            Not changed.
+        options : Mapping
+            Conversion options of each stream.
+        """
+        return self._fitted(metadata, options, self._compose(options)) if options else metadata
+
+    def _fitted(
+        self,
+        metadata: Mapping[str, Any],
+        options: Mapping[str, Mapping[str, Any]],
+        composition: Composition,
+    ) -> Mapping[str, Any]:
+        """Return metadata whose lists fit those that the streams have with their options."""
+        if not options or fits(metadata, composition):
+            return metadata
+        adapters = {
+            name: functools.partial(_adapted, interface, options.get(name, {}))
+            for name, interface in self.interfaces.items()
+        }
+        return adapt_lists(metadata, self._compose({}), composition, adapters)
 
     # --- conversion -----------------------------------------------------------------------------
 
@@ -278,6 +310,7 @@ class OphysConverter(Convertible):
 
         See :meth:`nwb_ophys.interfaces.conversion.Convertible.prepare`.
         """
+        self.shift_to_session_start(0.0)
         checked = self._checked_options(options)
         full = self._full_metadata(unowned(metadata), checked)
         if joins_file:  # the file may have devices and planes that the metadata lacks
@@ -305,7 +338,8 @@ class OphysConverter(Convertible):
         """
         for name, delay in self._full_metadata(metadata).composition.delays.items():
             interface = self.interfaces[name]
-            if isinstance(interface, BaseOphysInterface):
+            delay += self._delay
+            if isinstance(interface, (BaseOphysInterface, OphysConverter)):
                 interface.shift_to_session_start(delay)
             elif delay:
                 warnings.warn(
@@ -315,6 +349,23 @@ class OphysConverter(Convertible):
                     UserWarning,
                     stacklevel=2,
                 )
+
+    def _forget_shifts(self) -> None:
+        """Undo the shifts of an earlier conversion, in which other streams may have been."""
+        for interface in self.interfaces.values():
+            if isinstance(interface, (BaseOphysInterface, OphysConverter)):
+                interface.shift_to_session_start(0.0)
+
+    def shift_to_session_start(self, delay: float) -> None:
+        """Count the times of all streams from the start of the session of an outer converter.
+
+        Parameters
+        ----------
+        delay : float
+            Seconds from the start of the session to the earliest start of these streams. Kept for
+            :meth:`temporally_align`.
+        """
+        self._delay = delay
 
     def add_to_nwbfile(
         self,
@@ -339,6 +390,7 @@ class OphysConverter(Convertible):
         """
         options = self._checked_options(conversion_options)
         full = join_file(self._full_metadata(metadata, options, among_others=True), nwbfile)
+        self._forget_shifts()
         self.temporally_align(full, options)
         relations = Relations.of(self.interfaces)
         clocks = Comparison(relations, full, full.composition, options).clocks()
@@ -352,7 +404,8 @@ class OphysConverter(Convertible):
             with ExitStack() as stack:
                 if isinstance(interface, BaseOphysInterface) and relations.movies:
                     stack.enter_context(interface.compared(clocks.get(name)))
-                interface.add_to_nwbfile(nwbfile, own, **options.get(name, {}))
+                given = _as_arguments(interface, options.get(name, {}))
+                interface.add_to_nwbfile(nwbfile, own, **given)
         return nwbfile
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
@@ -362,16 +415,35 @@ class OphysConverter(Convertible):
     def _checked_options(
         self, conversion_options: Mapping[str, Mapping[str, Any]] | None
     ) -> dict[str, Mapping[str, Any]]:
-        options = dict(conversion_options or {})
+        options = {
+            name: {} if own is None else own for name, own in (conversion_options or {}).items()
+        }
         for name, given in options.items():
             if name not in self.interfaces:
                 raise OptionError(
                     f"conversion_options has '{name}', but there is no such stream; streams: "
                     f"{', '.join(self.interfaces)}."
                 )
-            if isinstance(self.interfaces[name], BaseOphysInterface):
-                self.interfaces[name].parse_options(given)
+            interface = self.interfaces[name]
+            if not isinstance(given, Mapping):
+                raise OptionError(
+                    f"conversion_options['{name}'] is {given!r}; it must be a dictionary of the "
+                    f"options of the stream '{name}'."
+                )
+            if isinstance(interface, OphysConverter):
+                interface._checked_options(given)
+            elif isinstance(interface, BaseOphysInterface):
+                interface.parse_options(given)
         return options
+
+
+def _as_arguments(interface: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return conversion options as the arguments of ``add_to_nwbfile`` of a stream.
+
+    A converter within this one takes those of its own streams in one argument.
+    """
+    is_converter = takes_options_by_stream(interface.add_to_nwbfile)
+    return {"conversion_options": options} if is_converter else options
 
 
 def _schema_keys(interface: Any) -> Iterable[str]:

@@ -337,6 +337,15 @@ def _head(path: Path) -> bytes:
         return b""
 
 
+def with_short_paths(text: str) -> str:
+    """Return a text in which quoted paths below the current folder are relative to it."""
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder was deleted
+        return text
+    return text.replace(f"'{here}{os.sep}", "'")
+
+
 def natural_order(name: str) -> tuple[str, str]:
     """Return a key that sorts ``frame_2`` before ``frame_10``, and ``frame`` before both."""
     # Padded to the same number of digits, numbers sort correctly as text.

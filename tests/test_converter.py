@@ -361,3 +361,86 @@ def test_failure_of_one_stream_leaves_nothing(first, tmp_path):
     with pytest.raises(OSError, match="the disk is gone"):
         converter.run_conversion(tmp_path / "x.nwb", metadata=START)
     assert not list(tmp_path.iterdir())
+
+
+# --- converters within converters ---------------------------------------------------------------
+
+
+class _Started(NumpyImagingInterface):
+    """Movie that began 10 s after the session."""
+
+    seconds = 31
+
+    def describe(self) -> Any:
+        return {"NWBFile": {"session_start_time": f"2024-05-17T14:30:{self.seconds}+02:00"}}
+
+
+class _StartedFirst(_Started):
+    seconds = 21
+
+
+def test_options_of_a_converter_within_another_are_those_of_its_streams(first, second):
+    inner = OphysConverter({"movie": _movie(first), "rois": _rois(first)})
+    outer = OphysConverter({"rig": inner, "other": _movie(second)})
+    one_photon = {"stub": 5, "photon_series_type": "OnePhotonSeries"}
+    options = {"rig": {"movie": one_photon, "rois": {"mask_type": "pixel"}}, "other": None}
+    metadata = outer.get_metadata()  # made without the options
+    metadata["NWBFile"].update(START["NWBFile"])
+    metadata["Ophys"]["TwoPhotonSeries"][1]["description"] = "Of the other camera."
+    nwbfile = outer.create_nwbfile(metadata, conversion_options=options)
+    sizes = {s.name: (s.neurodata_type, len(s.data)) for s in nwbfile.acquisition.values()}
+    assert sizes["OnePhotonSeriesRig"] == ("OnePhotonSeries", 5)
+    assert sizes["TwoPhotonSeriesOther"] == ("TwoPhotonSeries", 50)
+    assert nwbfile.acquisition["TwoPhotonSeriesOther"].description == "Of the other camera."
+    assert "pixel_mask" in _ophys(nwbfile)["ImageSegmentation"]["PlaneSegmentation"].colnames
+
+
+def test_types_of_two_movies_within_a_converter_stay_with_them(first, second):
+    inner = OphysConverter({"a": _movie(first), "b": _movie(second)})
+    outer = OphysConverter({"rig": inner})
+    metadata = outer.get_metadata()
+    metadata["NWBFile"].update(START["NWBFile"])
+    options = {"rig": {"a": {"photon_series_type": "OnePhotonSeries"}}}
+    nwbfile = outer.create_nwbfile(metadata, conversion_options=options)
+    assert {name: len(s.data) for name, s in nwbfile.acquisition.items()} == {
+        "OnePhotonSeriesA": 40,
+        "TwoPhotonSeriesB": 50,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rig": {"bogus": {}}}, "no such stream; streams: movie"),
+        ({"rig": {"movie": {"bogus": 1}}}, "no argument 'bogus'"),
+        ({"rig": 5}, r"conversion_options\['rig'\] is 5; it must be a dictionary"),
+    ],
+)
+def test_wrong_options_of_a_converter_within_another(first, options, message):
+    outer = OphysConverter({"rig": OphysConverter({"movie": _movie(first)})})
+    with pytest.raises(OptionError, match=message):
+        outer.create_nwbfile(START, conversion_options=options)
+
+
+@pytest.mark.filterwarnings("ignore:The streams state different session starts")
+def test_a_converter_within_another_counts_from_the_start_of_the_session(first, second):
+    late = _Started(second.movie, 30.0)
+    outer = OphysConverter(
+        {"a": _StartedFirst(first.movie, 30.0), "rig": OphysConverter({"b": late})}
+    )
+    nwbfile = outer.create_nwbfile()
+    starts = {series.name: series.starting_time for series in nwbfile.acquisition.values()}
+    assert starts == {"TwoPhotonSeriesA": 0.0, "TwoPhotonSeriesRig": 10.0}
+
+
+@pytest.mark.filterwarnings("ignore:The streams state different session starts")
+def test_streams_count_from_their_own_start_again_in_a_file_of_their_own(first, second):
+    late = _Started(second.movie, 30.0)
+    inner = OphysConverter({"b": late})
+    first_movie = _StartedFirst(first.movie, 30.0)
+    for stream in (late, inner):
+        OphysConverter({"a": first_movie, "b": stream}).create_nwbfile()
+        assert late.get_timestamps()[0] == 10.0
+        for alone in (late, inner):
+            series = alone.create_nwbfile().acquisition["TwoPhotonSeries"]
+            assert series.starting_time == 0.0

@@ -80,8 +80,8 @@ def test_interfaces_import_no_package_of_a_format():
 
 def test_public_names():
     assert nwb_ophys.__all__ == sorted(nwb_ophys.__all__)
-    assert dir(nwb_ophys) == nwb_ophys.__all__
-    for name in nwb_ophys.__all__:
+    assert dir(nwb_ophys) == sorted([*nwb_ophys.__all__, "open"])
+    for name in dir(nwb_ophys):
         assert getattr(nwb_ophys, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'bogus'"):
         nwb_ophys.bogus  # noqa: B018
@@ -108,6 +108,7 @@ def test_a_star_brings_every_public_name():
     names: dict[str, object] = {}
     exec("from nwb_ophys import *", names)
     assert set(nwb_ophys.__all__) <= set(names)
+    assert "open" not in names, "the star replaces the builtin open"
     names.clear()
     exec("from nwb_ophys.formats import *", names)
     assert {row.interface_name for row in builtin_rows()} <= set(names)

@@ -12,6 +12,7 @@ from nwb_ophys.cli.signals import Signals
 from nwb_ophys.cli.terminal import output_to, say
 from nwb_ophys.errors import OutputError
 from nwb_ophys.flags import error_lines, with_flags
+from nwb_ophys.paths import with_short_paths
 
 _NAME, _LOG = "nwb-ophys", "--log-file"
 _COMPLETION = "_NWB_OPHYS_COMPLETE"
@@ -102,7 +103,7 @@ def _explain(error: Exception) -> int:
 
 def _say(text: str, *, always: bool = True) -> None:
     # A message may hold line breaks; each is printed on one line.
-    say(" ".join(text.split()), err=True, always=always)
+    say(with_short_paths(" ".join(text.split())), err=True, always=always)
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:

@@ -135,6 +135,13 @@ def paths_in(value: Any) -> list[Path]:
     return [each for each in given if isinstance(each, Path)]
 
 
+def with_absolute_paths(value: Any) -> Any:
+    """Return a checked argument that names the same files after a change of the current folder."""
+    if isinstance(value, (list, tuple)):
+        return [with_absolute_paths(each) for each in value]
+    return value.absolute() if isinstance(value, Path) else value
+
+
 @attrs.frozen(kw_only=True)
 class StubOptions:
     """Conversion options that write only the beginning of a recording."""

@@ -25,6 +25,7 @@ from nwb_ophys.interfaces.arguments import (
     parse_arguments,
     path_argument,
     paths_in,
+    with_absolute_paths,
     with_common_arguments,
 )
 from nwb_ophys.interfaces.closing import Closeable
@@ -132,8 +133,9 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
             needs = f"{name} needs the argument 'sampling_frequency': {schema['description']}"
             require_rate(SourceArgumentError(needs))
         fields = [each.name for each in attrs.fields(type(self).Source)]
-        self.source: Any = type(self).Source(**{each: getattr(parsed, each) for each in fields})
-        self.allow_outside = as_paths(parsed.allow_outside)
+        arguments = {each: with_absolute_paths(getattr(parsed, each)) for each in fields}
+        self.source: Any = type(self).Source(**arguments)
+        self.allow_outside = with_absolute_paths(as_paths(parsed.allow_outside))
         given = [path for each in fields for path in paths_in(getattr(parsed, each))]
         with (
             listed_once(),
@@ -378,6 +380,8 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
         See :meth:`nwb_ophys.interfaces.conversion.Convertible.prepare`.
         """
+        # A converter may have shifted the times to the start of a session with other streams.
+        self.shift_to_session_start(0.0)
         given = dict(options or {})
         self.parse_options(given)
         full = filled_with_options(self, unowned(metadata), given)
@@ -411,6 +415,8 @@ def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:
     options : Mapping or None
     """
     given = dict(options or {})
+    if given and takes_options_by_stream(interface.get_metadata):
+        return interface.get_metadata(conversion_options=given)
     takes_options = given and any(
         each.kind is inspect.Parameter.VAR_KEYWORD
         for each in inspect.signature(interface.get_metadata).parameters.values()
@@ -419,6 +425,18 @@ def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:
         return interface.get_metadata(**given)
     stated = interface.get_metadata()
     return interface.for_options(stated, given) if hasattr(interface, "for_options") else stated
+
+
+def takes_options_by_stream(method: Any) -> bool:
+    """Return whether a method is that of a converter, with the options of all streams in one.
+
+    Parameters
+    ----------
+    method : callable
+        ``add_to_nwbfile`` or ``get_metadata`` of a stream, of any package.
+    """
+    parameter = inspect.signature(method).parameters.get("conversion_options")
+    return parameter is not None and parameter.kind is not inspect.Parameter.VAR_KEYWORD
 
 
 def among_others(interface: BaseOphysInterface, metadata: Any, options: Mapping[str, Any]) -> Any:

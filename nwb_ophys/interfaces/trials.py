@@ -26,6 +26,7 @@ from nwb_ophys.metadata import (
     get_default_session_metadata,
     session_schemas,
 )
+from nwb_ophys.paths import with_short_paths
 from nwb_ophys.timing import seconds_per
 from nwb_ophys.writers.trials import add_trials, check_column_names
 
@@ -153,8 +154,9 @@ class TrialsInterface(BaseOphysInterface):
         trials = self.extractor
         number = len(trials.start_times)
         columns = ", ".join(f"'{name}'" for name in trials.columns) or "none"
+        source = with_short_paths(f"'{self.source.file_path}'")
         return (
-            f"{number} trial{'' if number == 1 else 's'} of '{self.source.file_path}' from "
+            f"{number} trial{'' if number == 1 else 's'} of {source} from "
             f"{trials.start_times[0]:.6g} s to {trials.stop_times[-1]:.6g} s after the start of "
             f"the session; further columns: {columns}."
         )

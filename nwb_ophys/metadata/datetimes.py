@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import datetime
+import re
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nwb_ophys.errors import MetadataError
+
+_SECONDS = r":\d\d(?:\.\d+)?"
+_FRACTION = re.compile(r"(:\d\d)\.(\d+)")
+_CLOSED_ZONE = re.compile(rf"({_SECONDS}[+-]\d\d)(\d\d)$")
+
+
+def plain_iso(text: str) -> str:
+    """Return an ISO 8601 text in the form that ``fromisoformat`` of Python 3.10 reads, too.
+
+    It reads neither Z as UTC, nor zones without a colon, nor fractions of a second of other than
+    three or six digits.
+
+    Parameters
+    ----------
+    text : str
+        Any text; what is no date and time is returned as it is.
+    """
+    text = text.strip()
+    text = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
+    text = _CLOSED_ZONE.sub(r"\1:\2", text)
+    return _FRACTION.sub(lambda match: f"{match[1]}.{match[2][:6]:0<6}", text)
 
 
 def parse_datetime(value: Any, path: str) -> datetime.datetime:
@@ -27,11 +49,8 @@ def parse_datetime(value: Any, path: str) -> datetime.datetime:
         When the value is something else; the message names ``path``.
     """
     if isinstance(value, str):
-        text = value.strip()
-        # Python 3.10 does not read Z as UTC.
-        text = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
         try:
-            return datetime.datetime.fromisoformat(text)
+            return datetime.datetime.fromisoformat(plain_iso(value))
         except ValueError:
             raise MetadataError(
                 f"{path} is {value!r}; it must be an ISO 8601 date and time such as "

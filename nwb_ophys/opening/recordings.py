@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,13 @@ from typing import Any
 import attrs
 
 from nwb_ophys.converter import OphysConverter
-from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import (
+    ArgumentError,
+    OptionError,
+    SourceArgumentError,
+    SourceError,
+    SourceNotFoundError,
+)
 from nwb_ophys.filetypes.hdf5 import check_named_files
 from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argument
 from nwb_ophys.interfaces.conversion import Convertible
@@ -219,7 +226,7 @@ def open_recording(
     OptionError
         If no stream knows an option, or there is no stream of a name to leave out.
     """
-    places = [as_path(path) for path in paths]
+    places = [_place(path) for path in paths]
     with (
         witnessed() as witness,
         reading_recordings(places, options or {}),
@@ -284,8 +291,9 @@ def open(
     OptionError
         If no format of the path knows a hint.
     """
-    with witnessed() as witness, reading_recordings([as_path(path)], hints):
-        found, given = _found([as_path(path)], [] if format is None else [format], hints)
+    place = _place(path)
+    with witnessed() as witness, reading_recordings([place], hints):
+        found, given = _found([place], [] if format is None else [format], hints)
         interfaces = open_all(found, given, with_options=False, all_in_one=all_in_one)
     only = next(iter(interfaces.values())) if len(interfaces) == 1 else None
     opened = OphysConverter(interfaces) if only is None else only
@@ -554,3 +562,15 @@ def _stream_name(stem: str, part: str, taken: Mapping[str, Any]) -> str:
     while name in taken:
         name, number = f"{name.rsplit(' #')[0]} #{number}", number + 1
     return name
+
+
+def _place(path: Any) -> Path:
+    """Return a path that the user gave; an empty one would be the current folder."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(
+            f"The path is {path!r}; it must be a text or a pathlib.Path. "
+            "nwb_ophys.opening.open_recording() takes a list of paths."
+        )
+    if not str(path).strip():
+        raise ArgumentError("The path is empty; give a file or a folder, such as '.'.")
+    return as_path(path)

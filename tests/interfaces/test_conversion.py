@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from pynwb import NWBHDF5IO, TimeSeries
@@ -15,11 +17,14 @@ from nwb_ophys import (
     NumpyImagingInterface,
     NumpySegmentationInterface,
     OphysConverter,
+    TiffImagingInterface,
 )
 from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, OutputError
 from nwb_ophys.interfaces.conversion import Convertible
 from nwb_ophys.metadata import DeepDict, FullMetadata
+from nwb_ophys.paths import with_short_paths
 from nwb_ophys.storage import WriteOptions, target
+from nwb_ophys.testing import write_tiff
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 MOVIE = np.arange(4 * 6 * 5, dtype=np.uint16).reshape(4, 6, 5)
@@ -326,3 +331,20 @@ def test_contradicting_settings_are_refused_before_anything_is_read(tmp_path, op
 def test_progress_of_another_type_is_refused(progress):
     with pytest.raises(ArgumentError, match=r"progress is .* must be a function"):
         WriteOptions(progress=progress)
+
+
+def test_a_change_of_the_current_folder_does_not_change_the_files(tmp_path, monkeypatch):
+    """In a loop over folders the files of each session have the same names."""
+    movies = {}
+    for value, name in enumerate(("monday", "tuesday")):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        write_tiff("movie.tif", np.full((4, 6, 5), value, np.uint16))
+        given = ["movie.tif"] if value else "movie.tif"
+        movies[name] = TiffImagingInterface(given, sampling_frequency=30.0)
+        assert with_short_paths(f"'{Path('movie.tif').absolute()}'") == "'movie.tif'"
+    written = movies["monday"].run_conversion("monday.nwb", metadata=START, workers=0)
+    assert written == tmp_path / "tuesday" / "monday.nwb"
+    with h5py.File(written) as file:
+        assert not file["acquisition/TwoPhotonSeries/data"][:].any()
+    assert movies["tuesday"].extractor.get_series().all()

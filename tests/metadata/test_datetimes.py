@@ -14,6 +14,7 @@ import nwb_ophys
 from nwb_ophys import testing
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import earliest_start, is_unset_clock, merge_description
+from nwb_ophys.metadata.datetimes import parse_datetime, plain_iso
 
 _ZEROS = [
     datetime(1, 1, 1),
@@ -118,3 +119,21 @@ def test_no_format_states_the_start_of_a_clock_that_was_not_set(tmp_path, open_f
         interface.run_conversion(target, metadata=given, progress=False)
     with h5py.File(target) as file:
         assert file["session_start_time"][()] == b"2024-05-17T14:30:00+02:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("2024-05-17T14:03:21Z", "2024-05-17T14:03:21+00:00"),
+        ("2024-05-17T14:03:21.5+02:00", "2024-05-17T14:03:21.500000+02:00"),
+        ("2024-05-17 14:03:21.1234567", "2024-05-17 14:03:21.123456"),
+        ("2024-05-17T14:03:21.25+0200", "2024-05-17T14:03:21.250000+02:00"),
+        ("2024-05-17T14:03:21-0530", "2024-05-17T14:03:21-05:30"),
+        ("2024-05-17", "2024-05-17"),
+        ("17.05.2024", "17.05.2024"),
+    ],
+)
+def test_iso_texts_have_the_form_that_python_3_10_reads(text, plain):
+    assert plain_iso(text) == plain
+    if text != "17.05.2024":
+        assert parse_datetime(text, "x") == datetime.fromisoformat(plain)

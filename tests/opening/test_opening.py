@@ -10,6 +10,7 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys.errors import (
+    ArgumentError,
     OptionError,
     OutputError,
     OutputExistsError,
@@ -362,3 +363,11 @@ def test_a_text_that_cannot_be_written_is_named(tmp_path):
     path = tmp_path / "absent" / "a.yaml"
     with pytest.raises(OutputError, match=r"a\.yaml' cannot be written: No such file or directory"):
         write_text(path, "text")
+
+
+@pytest.mark.parametrize("path", ["", " ", None, 5, ["a.tif"], b"a.tif"])
+def test_what_is_no_path_is_not_the_current_folder(path):
+    with pytest.raises(ArgumentError, match="The path is"):
+        nwb_ophys.open(path)
+    with pytest.raises(ArgumentError, match="The path is"):
+        open_recording([path])

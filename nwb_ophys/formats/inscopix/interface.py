@@ -29,6 +29,7 @@ from nwb_ophys.interfaces.registered import (
 )
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.metadata import possible_number
+from nwb_ophys.metadata.datetimes import plain_iso
 from nwb_ophys.paths import PathProbe
 
 _SUFFIX = ".isxd"
@@ -226,7 +227,7 @@ def _subject(header: IsxdHeader) -> dict[str, Any]:
 
 def _date(text: Any) -> str | None:
     try:
-        return datetime.datetime.fromisoformat(str(text)).isoformat()
+        return datetime.datetime.fromisoformat(plain_iso(str(text))).isoformat()
     except ValueError:
         return None
 

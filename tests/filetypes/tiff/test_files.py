@@ -72,7 +72,7 @@ def test_cut_at_any_byte_never_gives_fewer_frames(tmp_path: Path, name: str) -> 
     path, cut_path = tmp_path / "movie.tif", tmp_path / "cut.tif"
     write_variant(path, name)
     data = path.read_bytes()
-    is_named = name in ("ome", "axes")
+    is_named = name in ("ome", "axes", "imagej")
     order = {} if is_named else {"num_channels": 1, "num_planes": 1}
     whole = TiffStackExtractor(path, 1.0, **order).get_series()
     num_refused = 0
