@@ -74,7 +74,7 @@ class PixelLists:
         row, column, *plane = flat[:, :-1].real.T  # complex weights are refused when written
         for axis in (row, column, *plane):
             is_real = axis.dtype.kind == "f"  # other weights than numbers are refused when written
-            odd = axis[~np.isfinite(axis) | (axis != np.floor(axis))] if is_real else ()
+            odd = axis[~np.isfinite(axis) | (axis != np.floor(axis))] if is_real else axis[:0]
             if len(odd):
                 raise SourceError(
                     f"A pixel of an ROI has the coordinate {odd[0]:g}; coordinates must be whole "
