@@ -392,7 +392,8 @@ def test_what_is_set_is_what_is_written(interface, tmp_path):
 
 @given(
     st.floats(0.1, 1000),
-    st.lists(st.floats(0.9, 1.1), min_size=1, max_size=20),
+    # Intervals that differ by less than a fifth, so that they are not uneven by design.
+    st.lists(st.floats(0.92, 1.08), min_size=1, max_size=20),
     st.floats(0.1, 1000),
 )
 def test_the_rate_of_times_is_the_one_that_a_reader_of_the_file_finds(rate, steps, nominal):
