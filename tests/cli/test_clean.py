@@ -68,9 +68,7 @@ def test_the_next_conversion_says_what_it_removed(run, raw, killed):
     assert done.code == 0
     (line,) = done.err.splitlines()
     assert line.startswith("Note: An earlier run was killed (process ")
-    assert line.endswith(
-        f"while it wrote '{raw / 'a.nwb'}'; its incomplete file of 0.1 MB was removed."
-    )
+    assert line.endswith("while it wrote 'a.nwb'; its incomplete file of 0.1 MB was removed.")
     assert not list(raw.glob(".*"))
 
 
@@ -80,7 +78,7 @@ def test_a_conversion_to_a_file_that_is_being_written_is_refused(run, raw, monke
     try:
         for command in (("convert", "movie.npy"), ("repack", "movie.npy")):
             told = run(*command, "-o", "a.nwb")
-            assert told.is_mistake(f"'{raw / 'a.nwb'}' is being written by process {pid} on '")
+            assert told.is_mistake(f"'a.nwb' is being written by process {pid} on '")
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)

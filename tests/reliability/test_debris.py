@@ -376,7 +376,9 @@ def test_of_eight_processes_with_one_target_seven_are_refused_at_once(folder, ta
         print(f"{took:.2f} s for seven")
         for refused in ended.values():
             assert refused.code == 2
-            said = rf"Error: '{target}' is being written by process {winner} on '.*', since .*\n"
+            said = (
+                rf"Error: '{target.name}' is being written by process {winner} on '.*', since .*\n"
+            )
             assert re.fullmatch(said, refused.err)
         assert series_of(target) == {"TwoPhotonSeries"}
         assert hidden(folder) == []

@@ -93,7 +93,7 @@ def test_pickles_in_an_nwb_store_are_not_decoded(
     out, err = capsys.readouterr()
     assert ended.value.code or command == "detect"
     if command in ("repack", "verify"):
-        assert f"'{store}/{name}' holds pickles (codec 'pickle')" in out + err
+        assert f"'{store.name}/{name}' holds pickles (codec 'pickle')" in out + err
     assert "Traceback" not in err
     assert not (tmp_path / "b.nwb").exists()
 
