@@ -111,8 +111,10 @@ def test_mixins_compose_into_an_interface_of_its_own(recording):
         Simple().create_nwbfile(START, stub=3)
 
 
-def test_traces_without_masks_or_images_are_read_again(tmp_path, rois, recording):
-    class TracesOnly(BaseOphysInterface, DeviceWriter, PlaneWriter, TraceWriter):
+def _base_of(rois: Any) -> type:
+    """Return the base class of interfaces of one's own on the extractor of another one."""
+
+    class OfRois(BaseOphysInterface, DeviceWriter, PlaneWriter):
         @classmethod
         def open(cls, source: Any) -> Any:
             return rois.extractor
@@ -120,6 +122,11 @@ def test_traces_without_masks_or_images_are_read_again(tmp_path, rois, recording
         get_metadata = lambda self: rois.get_metadata()  # noqa: E731
         get_metadata_schema = lambda self: rois.get_metadata_schema()  # noqa: E731
 
+    return OfRois
+
+
+def test_traces_without_masks_or_images_are_read_again(tmp_path, rois, recording):
+    class TracesOnly(_base_of(rois), TraceWriter):
         def add_to_nwbfile(self, nwbfile: NWBFile, metadata: Any = None, **options: Any) -> Any:
             return self.add_fluorescence_traces(nwbfile, self.full_metadata(metadata))
 
@@ -134,14 +141,7 @@ def test_traces_without_masks_or_images_are_read_again(tmp_path, rois, recording
 def test_several_interfaces_of_ones_own_have_tables_of_their_own(rois, recording):
     """The names of their plane segmentations are not the default ones in a file with several."""
 
-    class Own(BaseOphysInterface, DeviceWriter, PlaneWriter, MaskWriter, TraceWriter, ImageWriter):
-        @classmethod
-        def open(cls, source: Any) -> Any:
-            return rois.extractor
-
-        get_metadata = lambda self: rois.get_metadata()  # noqa: E731
-        get_metadata_schema = lambda self: rois.get_metadata_schema()  # noqa: E731
-
+    class Own(_base_of(rois), MaskWriter, TraceWriter, ImageWriter):
         def add_to_nwbfile(self, nwbfile: NWBFile, metadata: Any = None, **options: Any) -> Any:
             full = self.full_metadata(metadata)
             self.add_plane_segmentation(nwbfile, full)
