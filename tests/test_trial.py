@@ -17,7 +17,15 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys.errors import CorruptSourceError, NwbOphysError
-from nwb_ophys.trial import SWITCH, files, is_tried_damaged, server, try_hdf5, was_found_damaged
+from nwb_ophys.trial import (
+    SWITCH,
+    begin_trials,
+    files,
+    is_tried_damaged,
+    server,
+    try_hdf5,
+    was_found_damaged,
+)
 
 _CRASHES = """
 import os, signal, sys, time
@@ -140,6 +148,17 @@ def test_the_switch_starts_no_process(tmp_path, monkeypatch, own_trials):
     monkeypatch.setenv(SWITCH, "0")
     try_hdf5(_hdf5(tmp_path / "movie.h5"))
     assert own_trials.process is None
+
+
+def test_a_process_that_was_started_early_tries_the_first_file(tmp_path, own_trials):
+    path = _hdf5(tmp_path / "whole.h5")
+    begin_trials(tmp_path / "absent.h5")
+    assert own_trials.process is None
+    begin_trials(path)
+    process = own_trials.process
+    try_hdf5(path)
+    assert own_trials.process is process
+    assert process.is_usable
 
 
 def test_several_threads_share_one_process(tmp_path, own_trials):

@@ -28,10 +28,13 @@ def edit(path: Path, settings: tuple[str, ...], debug: bool) -> None:
       nwb-ophys edit session.nwb --set Subject.sex=F
           --set Ophys.ImagingPlane.ImagingPlane.location=VISp
     """  # noqa: D301
-    from nwb_ophys.editing import edit_metadata
+    from nwb_ophys.trial import begin_trials
 
     changes = shared.pairs(settings, "--set")
     if not changes:
         raise click.UsageError("Nothing to change is given; give --set KEY=VALUE.")
+    begin_trials(path)
+    from nwb_ophys.editing import edit_metadata
+
     for line in edit_metadata(path, changes).lines():
         say(line)

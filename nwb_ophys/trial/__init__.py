@@ -7,6 +7,12 @@ such process serves a whole run; it starts with the first file and again after a
 
 from __future__ import annotations
 
-from nwb_ophys.trial.files import SWITCH, is_tried_damaged, try_hdf5, was_found_damaged
+from nwb_ophys.trial.files import (
+    SWITCH,
+    begin_trials,
+    is_tried_damaged,
+    try_hdf5,
+    was_found_damaged,
+)
 
-__all__ = ["SWITCH", "is_tried_damaged", "try_hdf5", "was_found_damaged"]
+__all__ = ["SWITCH", "begin_trials", "is_tried_damaged", "try_hdf5", "was_found_damaged"]

@@ -7,6 +7,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from nwb_ophys.errors import CorruptSourceError
@@ -46,12 +47,16 @@ class _Trials:
         return found
 
     def _try(self, path: Path) -> TrialResult:
+        return self.started().result(path)
+
+    def started(self) -> TrialProcess:
+        """Return the process, which is started unless it runs."""
         if self.process is None or not self.process.is_usable:
             if self.process is not None:
                 self.process.end()
             self.process = None
             self.process = TrialProcess()
-        return self.process.result(path)
+        return self.process
 
 
 _TRIALS = _Trials()
@@ -68,6 +73,24 @@ def _renew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
+
+
+def begin_trials(path: str | Path) -> None:
+    """Start the process that will open a file on trial, so that it starts beside other work.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    path = as_path(path)
+    if _is_switched_off() or isinstance(path, RemotePath) or not path.is_file():
+        return
+    with _TRIALS.lock, suppress(CannotStartError):  # which the first trial says
+        _TRIALS.started()
+
+
+def _is_switched_off() -> bool:
+    return os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "no", "off")
 
 
 def try_hdf5(path: str | Path) -> None:
@@ -125,7 +148,7 @@ def was_found_damaged(path: Path) -> bool:
 
 
 def _result(path: Path) -> TrialResult:
-    if os.environ.get(SWITCH, "").strip().lower() in ("0", "false", "no", "off"):
+    if _is_switched_off():
         return TrialResult()
     if isinstance(path, RemotePath):  # another process would read it a second time
         return TrialResult()

@@ -55,7 +55,7 @@ class CannotStartError(Exception):
 
 
 class TrialProcess:
-    """A process that opens files on trial, one after the other.
+    """A process that opens files on trial, one after the other; it starts beside other work.
 
     Raises
     ------
@@ -70,9 +70,7 @@ class TrialProcess:
         reader = threading.Thread(target=self._read, name="nwb_ophys trial", daemon=True)
         reader.start()
         atexit.register(self.end)
-        if self._next(_START_SECONDS, None) != "ready":
-            self.end()
-            raise CannotStartError("It does not answer.")
+        self._is_ready = False
 
     @staticmethod
     def _started() -> subprocess.Popen[str]:
@@ -114,12 +112,25 @@ class TrialProcess:
         Parameters
         ----------
         path : pathlib.Path
+
+        Raises
+        ------
+        CannotStartError
+            If the process does not answer.
         """
         try:
+            self._wait_until_ready()
             return self._result(path)
         except BaseException:  # an interruption, after which the next answer would be of this file
             self.end()
             raise
+
+    def _wait_until_ready(self) -> None:
+        if self._is_ready:
+            return
+        if self._next(_START_SECONDS, None) != "ready":
+            raise CannotStartError("It does not answer.")
+        self._is_ready = True
 
     def _result(self, path: Path) -> TrialResult:
         seconds = path.stat().st_size * _SECONDS_PER_BYTE
