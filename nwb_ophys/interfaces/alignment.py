@@ -61,6 +61,8 @@ class TimeAlignment:
     """File from which the times were set; None for times of another origin."""
     _unshifted: NDArray[np.float64] | None = None
     """Times before the shift; None when they were not shifted."""
+    _delay_in_movie = 0.0
+    """Seconds from the start of a movie of several recordings to that of these times."""
     _is_aligned = False
     """Whether the user has set the times."""
     _clock_of_movie: Clock | None = None
@@ -157,8 +159,21 @@ class TimeAlignment:
             Seconds from the start of the session to the start of this recording.
         """
         has_times = not is_without_times(self.extractor)
-        if has_times and not self._is_aligned and (delay or self._unshifted is not None):
-            self._shift(delay)
+        total = delay + self._delay_in_movie
+        if has_times and not self._is_aligned and (total or self._unshifted is not None):
+            self._shift(total)
+
+    def count_from_movie(self, delay: float) -> None:
+        """Count times from the start of a movie that joins several recordings.
+
+        Parameters
+        ----------
+        delay : float
+            Seconds from the start of the movie to that of the recording of these times. It is kept
+            when the times are shifted to the start of a session.
+        """
+        self._delay_in_movie = delay
+        self.shift_to_session_start(0.0)
 
     def _shift(self, t0: float) -> None:
         unshifted = self.get_timestamps() if self._unshifted is None else self._unshifted

@@ -53,7 +53,7 @@ def _folder_of(paths: Iterable[Path], folders: Iterable[Path]) -> Path | None:
 
 def _shift(name: str, interface: Any, folder: Path, start: float) -> None:
     try:
-        interface.shift_to_session_start(start)
+        interface.count_from_movie(start)
     except SourceError:  # without times or a rate, of which its writer tells
         return
     if start:

@@ -6,6 +6,7 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -48,6 +49,19 @@ def _times(folder: Path, num_notes: int) -> np.ndarray:
 def test_of_a_later_recording(tmp_path, recording):
     first = _times(_day(tmp_path, recording, "11_03_28"), num_notes=1)[0]
     assert first == pytest.approx(3600.0, abs=0.1)
+
+
+def test_the_file_has_the_times_of_the_later_recording(tmp_path, recording):
+    with pytest.warns(UserWarning, match="began 3600 s after the first one"):
+        opened = nwb_ophys.open(_day(tmp_path, recording, "11_03_28"))
+    for _ in range(2):  # the second conversion shifts nothing once more
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            opened.run_conversion(tmp_path / "a.nwb", overwrite=True)
+        with h5py.File(tmp_path / "a.nwb") as file:
+            traces = file["processing/ophys/Fluorescence/Denoised"]
+            given = traces.get("timestamps", traces.get("starting_time"))
+            assert np.ravel(given[()])[0] == pytest.approx(3600.0, abs=0.1)
 
 
 def test_of_the_first_recording(tmp_path, recording):
