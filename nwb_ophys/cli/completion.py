@@ -9,10 +9,11 @@ import click
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say, say_lines
 from nwb_ophys.errors import OutputExistsError
-from nwb_ophys.storage.text_files import write_text
+from nwb_ophys.storage.text_files import is_of_kind, kind_with, write_text
 
 _NAME = "nwb-ophys"
 _VARIABLE = "_NWB_OPHYS_COMPLETE"
+_COMPLETION = kind_with(f"a completion of {_NAME}", _VARIABLE)
 # Places from which each shell loads completions, below the user's folder.
 _PLACES = {
     "bash": f".local/share/bash-completion/completions/{_NAME}",
@@ -46,12 +47,10 @@ def completion(shell: str, is_printed: bool, debug: bool) -> None:
         say_lines(script, always=True)
         return
     place = Path.home() / _PLACES[shell]
-    there = place.read_text("utf-8") if place.is_file() else script
-    if _VARIABLE not in there:
+    if place.is_file() and not is_of_kind(place, _COMPLETION):
         raise OutputExistsError(
-            f"'{place}' exists and is not a completion of {_NAME}; move it elsewhere, or use "
-            "--print."
+            f"'{place}' exists and is not {_COMPLETION.name}; move it elsewhere, or use --print."
         )
     place.parent.mkdir(parents=True, exist_ok=True)
-    write_text(place, script, overwrite=True)
+    write_text(place, script, replaces=_COMPLETION)
     say(f"Wrote {place}. {_NEXT[shell]}")

@@ -59,7 +59,7 @@ def metadata(
       nwb-ophys convert movie.tif -o session.nwb --metadata meta.yaml
           --option sampling_frequency=30
     """  # noqa: D301
-    from nwb_ophys.opening import describe_recording, edited_metadata, write_text
+    from nwb_ophys.opening import describe_recording, edited_metadata, write_metadata
 
     given = shared.pairs(options, "--option")
     recording, _ = shared.open_paths(
@@ -75,5 +75,5 @@ def metadata(
     if output is None:
         say_lines(document)
         return
-    write_text(output, document, overwrite=overwrite)
+    write_metadata(output, document, overwrite=overwrite)
     say(f"{output}: edit this file and pass it to 'nwb-ophys convert --metadata'.")

@@ -21,7 +21,9 @@ import click
 
 from nwb_ophys.errors import OutputError, printable
 from nwb_ophys.outside import check_output
-from nwb_ophys.storage.text_files import is_text, not_text
+from nwb_ophys.storage.text_files import check_replaceable, kind_with
+
+_LOG = kind_with("a log of this program", r"\A\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d ", ".log")
 
 
 def say(text: str, *, err: bool = False, always: bool = False) -> None:
@@ -111,7 +113,7 @@ def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
     Raises
     ------
     OutputError
-        When the file cannot be written, or is not a text file.
+        When the file cannot be written, or what is there is not a log.
     """
     if log_path is None:
         token = _OUTPUT.set(Output(is_quiet=is_quiet))
@@ -123,8 +125,8 @@ def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
     place = Path(log_path).expanduser()
     check_output(place)
     try:
-        if place.is_file() and not is_text(place):  # a recording, perhaps
-            raise not_text(log_path)
+        if place.is_file():
+            check_replaceable(place, _LOG)
         # Line by line, so that whoever looks at it sees how far the command is.
         log = place.open("a", encoding="utf-8", buffering=1)
     except OutputError:

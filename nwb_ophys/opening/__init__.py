@@ -5,11 +5,11 @@ from nwb_ophys.opening.archive_check import check_metadata_for_archive, check_re
 from nwb_ophys.opening.metadata_edits import (
     describe_recording,
     edited_metadata,
+    write_metadata,
 )
 from nwb_ophys.opening.recordings import Recording, open, open_all, open_recording, options_of
 from nwb_ophys.opening.summary import joined_files, summarise_file
 from nwb_ophys.opening.times import apply_times
-from nwb_ophys.storage.text_files import write_text
 
 __all__ = [
     "Recording",
@@ -25,5 +25,5 @@ __all__ = [
     "options_of",
     "set_in_metadata",
     "summarise_file",
-    "write_text",
+    "write_metadata",
 ]

@@ -21,6 +21,9 @@ from nwb_ophys.metadata import (
 from nwb_ophys.metadata.deepdict import implied_links
 from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.metadata.setting import set_in_metadata
+from nwb_ophys.storage.text_files import kind_with, write_text
+
+_METADATA = kind_with("a document of metadata", r"""^[\s{"']*NWBFile["']?\s*:""")
 
 
 def edited_metadata(
@@ -93,6 +96,27 @@ def describe_recording(
         document["Subject"] = subject.fields
     first = {key: document[key] for key in _SUGGESTED if key in document}
     return heading + dump_metadata(first | rest, schema, _SUGGESTED)
+
+
+def write_metadata(path: str | Path, document: str, *, overwrite: bool = False) -> None:
+    """Write a document of metadata; a former one stays until the new one is whole.
+
+    Parameters
+    ----------
+    path : path-like
+    document : str
+        What :func:`describe_recording` returns.
+    overwrite : bool
+        Whether a former document may be replaced. Other files never are.
+
+    Raises
+    ------
+    OutputExistsError
+        If the file exists and ``overwrite`` is False.
+    OutputError
+        If the file cannot be written, or what is there is not a document of metadata.
+    """
+    write_text(path, document, replaces=_METADATA if overwrite else None)
 
 
 def _warn_of_lists(document: Mapping[str, Any]) -> None:

@@ -251,6 +251,7 @@ class Desk:
 
     def save_batch(self, given: Mapping[str, Any]) -> None:
         """Write the specification of the batch to a file."""
+        from nwb_ophys.sessions.specification import SPECIFICATION_TEXT
         from nwb_ophys.storage.text_files import write_text
 
         batch = self.work.batch
@@ -259,7 +260,8 @@ class Desk:
         path = self.roots.path_of(_text(given, "path").strip())
         if path.suffix not in (".yaml", ".yml"):
             raise OutputError(f"'{path}' is not the name of a YAML file; give lab.yaml, say.")
-        write_text(path, batch["yaml"], overwrite=bool(given.get("overwrite")))
+        replaces = SPECIFICATION_TEXT if given.get("overwrite") else None
+        write_text(path, batch["yaml"], replaces=replaces)
         self.store.change(batch={**batch, "saved": str(path)}, errors={})
 
     def reopen(self, _: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from nwb_ophys.flags import error_lines
 from nwb_ophys.opening import Recording, edited_metadata
 from nwb_ophys.page.request import Request
 from nwb_ophys.reports.gathering import StatisticsGatherer
-from nwb_ophys.reports.places import check_packages, check_page, default_output
+from nwb_ophys.reports.places import PAGE, check_packages, check_page, default_output
 from nwb_ophys.reports.rendering import render_parts, render_report
 from nwb_ophys.reports.report import gather_report
 from nwb_ophys.storage.text_files import write_text
@@ -114,7 +114,7 @@ class FileReport:
             check_packages()
             page = render_report(gather_report(path, gatherer=self.observer))
             if self._place is not None:
-                write_text(self._place, page, overwrite=True)
+                write_text(self._place, page, replaces=PAGE)
         except Exception as error:  # the file is written, whatever becomes of its pictures
             reason = " ".join(error_lines(error) or [as_sentence(error)])
             return {"html": "", "unreported": reason, "report": None}

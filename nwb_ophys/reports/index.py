@@ -16,7 +16,7 @@ from markupsafe import Markup
 from nwb_ophys import __version__
 from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError, as_sentence
 from nwb_ophys.remote.paths import is_url, walk
-from nwb_ophys.reports.places import default_output
+from nwb_ophys.reports.places import PAGE, default_output
 from nwb_ophys.reports.rendering import TEMPLATES, environment, render_report, style
 from nwb_ophys.reports.report import gather_report
 from nwb_ophys.reports.rows import META, Row, known_row, row_of, text_in
@@ -181,7 +181,8 @@ def _written(path: Path, page: Path, *, overwrite: bool) -> Row:
 def _write(page: Path, text: str, *, overwrite: bool) -> None:
     """Write a page; one that this package wrote is replaced."""
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_text(page, text, overwrite=overwrite or text_in(page) is not None)
+    is_replaced = overwrite or text_in(page) is not None
+    write_text(page, text, replaces=PAGE if is_replaced else None)
 
 
 def render_index(rows: Iterable[Row], title: str) -> str:

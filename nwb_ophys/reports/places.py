@@ -9,10 +9,15 @@ from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_output, require_ordinary
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import backend_of_path
-from nwb_ophys.storage.text_files import beginning_of, is_text
+from nwb_ophys.storage.text_files import check_replaceable, kind_with
 
 EXTRA = "report"
 """The extra of the package with what reports need."""
+
+PAGE = kind_with(
+    "an HTML page", r"(?i)\A(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", ".html", ".htm"
+)
+"""Pages of reports; a page of anybody may be replaced by one."""
 
 
 def check_packages() -> None:
@@ -63,22 +68,14 @@ def check_page(page: str | Path, *, overwrite: bool = False) -> Path:
     check_output(place)
     if place.exists() and not overwrite:
         raise OutputExistsError(f"'{place}' already exists; use overwrite=True to replace it.")
-    if place.is_file() and not _is_page(place):
-        raise OutputError(
-            f"'{page}' is not an HTML page. It is left as it is; choose another name for the "
-            "report."
-        )
+    if place.is_file():
+        try:
+            check_replaceable(place, PAGE)
+        except OutputError:
+            raise
+        except OSError as error:
+            raise OutputError(f"'{place}' cannot be read: {error.strerror or error}.") from error
     return place
-
-
-def _is_page(place: Path) -> bool:
-    """Return whether a file is an HTML page by its content, or a text with the name of one."""
-    try:
-        beginning = beginning_of(place).lstrip().lower()
-        is_named = place.suffix.lower() in (".html", ".htm") and is_text(place)
-    except OSError as error:
-        raise OutputError(f"'{place}' cannot be read: {error.strerror or error}.") from error
-    return is_named or beginning.startswith((b"<!doctype html", b"<html")) or not beginning
 
 
 def is_dataset(path: str | Path) -> bool:

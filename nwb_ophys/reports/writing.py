@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.memory import collection_paused
-from nwb_ophys.reports.places import check_packages, check_page, default_output, existing
+from nwb_ophys.reports.places import (
+    PAGE,
+    check_packages,
+    check_page,
+    default_output,
+    existing,
+)
 from nwb_ophys.trial import try_hdf5
 
 if TYPE_CHECKING:
@@ -71,7 +77,7 @@ def write_report(
     report = gather_report(
         path, allow_outside=allow_outside, gatherer=gatherer, inspection=inspection
     )
-    write_text(place, render_report(report), overwrite=overwrite)
+    write_text(place, render_report(report), replaces=PAGE if overwrite else None)
     return place
 
 

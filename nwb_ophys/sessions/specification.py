@@ -18,6 +18,12 @@ from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.storage import BACKENDS
+from nwb_ophys.storage.text_files import kind_with
+
+SPECIFICATION_TEXT = kind_with(
+    "a specification of sessions", r"""^[\s{"']*(sessions|experiments)["']?\s*:"""
+)
+"""Texts of specifications, ours and neuroconv's."""
 
 _CLOCKS = {
     "type": ["string", "object", "array"],

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import re
 import shutil
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+import attrs
 
 from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
 from nwb_ophys.outside import check_output
@@ -16,15 +20,76 @@ from nwb_ophys.storage.disk_errors import output_error
 _BEGINNING = 1 << 16
 
 
-def is_text(path: Path) -> bool:
-    """Return whether a file begins as a text in UTF-8; an empty file does.
+@attrs.frozen
+class TextKind:
+    """A kind of text that this package writes, and may therefore replace.
+
+    The headers of many programs for acquisition are texts, too. So a text is only replaced when its
+    content shows that it is of the same kind.
+
+    Attributes
+    ----------
+    name : str
+        What it is, for messages.
+    recognises : callable
+        Returns whether the first bytes of a file (up to 64 KiB) are such a text.
+    suffixes : tuple of str
+        Ends of names that no header of a recording has; a text with one of them is of this kind.
+    """
+
+    name: str
+    recognises: Callable[[bytes], bool]
+    suffixes: tuple[str, ...] = ()
+
+
+def kind_with(name: str, pattern: str, *suffixes: str) -> TextKind:
+    """Return the kind of text in which a pattern occurs.
+
+    Parameters
+    ----------
+    name : str
+    pattern : str
+        A regular expression, in which ``^`` is the start of a line.
+    *suffixes : str
+        See :class:`TextKind`.
+    """
+    found = re.compile(pattern.encode(), re.MULTILINE)
+    return TextKind(name, lambda text: found.search(text) is not None, suffixes)
+
+
+def is_of_kind(path: str | Path, kind: TextKind) -> bool:
+    """Return whether a file is empty, or a text of a kind.
 
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If it cannot be read.
     """
-    beginning = beginning_of(path)
+    place = Path(path)
+    with place.open("rb") as file:
+        beginning = file.read(_BEGINNING)
+    if not beginning:
+        return True
+    is_known = place.suffix.lower() in kind.suffixes or kind.recognises(beginning)
+    return is_known and _is_text(beginning)
+
+
+def check_replaceable(path: str | Path, kind: TextKind) -> None:
+    """Check that a file is empty or a text of a kind, so that nothing else is lost.
+
+    Raises
+    ------
+    OutputError
+        If it is anything else, such as a file of a recording.
+    OSError
+        If it cannot be read.
+    """
+    if not is_of_kind(path, kind):
+        raise OutputError(f"'{path}' is not {kind.name}. It is left as it is; choose another name.")
+
+
+def _is_text(beginning: bytes) -> bool:
+    """Return whether the first bytes of a file are a text in UTF-8."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(beginning)
     except UnicodeDecodeError:
@@ -32,32 +97,22 @@ def is_text(path: Path) -> bool:
     return b"\0" not in beginning
 
 
-def beginning_of(path: Path) -> bytes:
-    """Return the first bytes of a file.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
-    """
-    with path.open("rb") as file:
-        return file.read(_BEGINNING)
-
-
-def not_text(path: str | Path) -> OutputError:
-    """Return the error for a file of data that is given as the place of a text."""
-    return OutputError(f"'{path}' is not a text file. It is left as it is; choose another name.")
-
-
-def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
+def write_text(path: str | Path, text: str, *, replaces: TextKind | None = None) -> None:
     """Write a text file; a former file stays until the new one is whole.
+
+    Parameters
+    ----------
+    path : path-like
+    text : str
+    replaces : TextKind, optional
+        Kind of text that may be replaced; without it, no existing file is.
 
     Raises
     ------
     OutputExistsError
-        If the file exists and ``overwrite`` is False.
+        If the file exists and nothing may be replaced.
     OutputError
-        If the file cannot be written, or what is there is not a text file.
+        If the file cannot be written, or what is there is not of the kind that may be replaced.
     """
     path = Path(path)
     place = path.resolve()
@@ -68,12 +123,12 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = False) -> None:
             raise OutputError(
                 f"'{path}' is a folder; give the name of a file, such as metadata.yaml."
             )
-        if path.exists() and not overwrite:
-            raise FileExistsError
-        if path.exists() and not is_text(path):  # a recording, perhaps
-            raise not_text(path)
+        if path.exists():
+            if replaces is None:
+                raise FileExistsError
+            check_replaceable(path, replaces)
         partial.write_text(text, encoding="utf-8")
-        if not overwrite:
+        if replaces is None:
             rename_new(partial, place)
         else:
             if place.exists():

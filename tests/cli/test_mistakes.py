@@ -316,8 +316,11 @@ def test_a_disk_that_is_too_small_is_named_with_the_flag(run, raw, monkeypatch):
     ("arguments", "words"),
     [
         (["convert", "--overwrite", *TO, "--report", "movie.tif", "suite2p"], "an HTML page"),
-        (["convert", "movie.tif", *TO, *RATE, "--log-file", "movie.tif"], "a text file"),
-        (["metadata", "movie.tif", *RATE, "-o", "movie.tif", "--overwrite"], "a text file"),
+        (["convert", "movie.tif", *TO, *RATE, "--log-file", "movie.tif"], "a log of this program"),
+        (
+            ["metadata", "movie.tif", *RATE, "-o", "movie.tif", "--overwrite"],
+            "a document of metadata",
+        ),
         (["report", "absent.nwb", "-o", "movie.tif", "--overwrite"], "an HTML page"),
     ],
 )
@@ -336,3 +339,45 @@ def test_the_file_that_is_read_is_not_replaced(run, raw):
         told = run("convert", "a.nwb", "-o", output, "--overwrite")
         assert told.is_mistake("is read from", "would be lost", "choose another name"), told
     assert Path("a.nwb").read_bytes() == content
+
+
+HEADERS = {
+    # What programs for acquisition write as texts beside a movie.
+    "Experiment.xml": '<?xml version="1.0"?>\n<ThorImageExperiment>\n</ThorImageExperiment>\n',
+    "metaData.json": '{\n    "deviceName": "Miniscope",\n    "frameRate": 30\n}\n',
+    "timeStamps.csv": "Frame Number,Time Stamp (ms),Buffer Index\n0,1,0\n",
+    "stage.nd": '"NDInfoFile", Version 1.0\n"Description", File recreated from images.\n',
+    "notes.txt": "Subject: M7\nsessions of May: three\n",
+    "Timing.txt": "0.033\n0.066\n",
+    "meta.yaml": "rig: {name: left, NWBFile: none}\n",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["convert", "movie.tif", *RATE, "--set", START, *TO, "--log-file"], "a log of this"),
+        (["metadata", "movie.tif", *RATE, "--overwrite", "-o"], "a document of metadata"),
+        (["report", "absent.nwb", "--overwrite", "-o"], "an HTML page"),
+    ],
+    ids=["log", "metadata", "report"],
+)
+def test_a_text_of_a_recording_is_not_replaced(run, raw, name, arguments, words):
+    Path(name).write_text(HEADERS[name])
+    told = run(*arguments, name)
+    assert told.is_mistake(f"'{name}'", f"is not {words}", "left as it is"), told
+    assert Path(name).read_text() == HEADERS[name]
+    assert not Path("out.nwb").exists()
+
+
+def test_texts_of_the_program_itself_are_replaced(run, raw):
+    for style in ("neuroconv", "lists"):
+        given = ["metadata", "movie.tif", *RATE, "--style", style, "-o", "meta.yaml"]
+        assert run(*given, "--overwrite").code == 0
+        assert run(*given, "--overwrite").code == 0
+    Path("meta.yaml").write_text('{\n  "NWBFile": {"lab": "Ours"}\n}')  # as JSON, by the user
+    assert run(*given, "--overwrite").code == 0
+    for _ in range(2):
+        assert run("detect", "movie.tif", "--log-file", "mine").code == 0
+    assert len(Path("mine").read_text().splitlines()) % 2 == 0

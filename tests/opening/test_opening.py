@@ -24,7 +24,7 @@ from nwb_ophys.opening import (
     edited_metadata,
     open_recording,
     set_in_metadata,
-    write_text,
+    write_metadata,
 )
 from nwb_ophys.testing import (
     SimulatedRecording,
@@ -321,7 +321,7 @@ def test_the_document_reads_back_as_the_same(tmp_path, recording):
     edits = {"NWBFile.session_start_time": START, "NWBFile.lab": "Ours: the best # really"}
     metadata = edited_metadata(opened.converter, None, edits)
     path = tmp_path / "meta.yaml"
-    write_text(path, describe_recording(opened.converter, metadata))
+    write_metadata(path, describe_recording(opened.converter, metadata))
     read = load_metadata(path)
     expected = metadata.to_dict()
     expected["NWBFile"].pop("identifier")
@@ -333,7 +333,7 @@ def test_the_document_reads_back_as_the_same(tmp_path, recording):
     again = edited_metadata(opened.converter, path, {})
     assert opened.converter.create_nwbfile(again).lab == "Ours: the best # really"
     with pytest.raises(OutputExistsError):
-        write_text(path, "")
+        write_metadata(path, "")
     assert path.read_text() == text
 
 
@@ -354,7 +354,7 @@ def test_a_text_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", write_late)
     with pytest.raises(OutputExistsError, match="already exists; use overwrite=True"):
-        write_text(path, "theirs")
+        write_metadata(path, "theirs")
     assert path.read_text() == "mine"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -362,7 +362,7 @@ def test_a_text_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch):
 def test_a_text_that_cannot_be_written_is_named(tmp_path):
     path = tmp_path / "absent" / "a.yaml"
     with pytest.raises(OutputError, match=r"a\.yaml' cannot be written: No such file or directory"):
-        write_text(path, "text")
+        write_metadata(path, "text")
 
 
 @pytest.mark.parametrize("path", ["", " ", None, 5, ["a.tif"], b"a.tif"])

@@ -20,7 +20,7 @@ from hdmf.data_utils import DataChunkIterator
 from pynwb import NWBFile, TimeSeries
 
 from nwb_ophys.errors import DiskError
-from nwb_ophys.opening import write_text
+from nwb_ophys.opening import write_metadata
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile, create_nwbfile, repack
 from nwb_ophys.storage.backends import hdf5_files
 
@@ -196,16 +196,16 @@ def _total(path):
 @pytest.mark.parametrize("size", [1, 100, 4_000])
 def test_a_text_file_stopped_at_any_size_leaves_the_former_one(tmp_path, size):
     target = tmp_path / "metadata.yaml"
-    target.write_text("former")
+    target.write_text("NWBFile: {}")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
         with pytest.raises(DiskError, match=r"metadata\.yaml' cannot be written: File too large"):
-            write_text(target, "x" * 5_000, overwrite=True)
+            write_metadata(target, "x" * 5_000, overwrite=True)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["metadata.yaml"]
-    assert target.read_text() == "former"
+    assert target.read_text() == "NWBFile: {}"
 
 
 def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path, monkeypatch):

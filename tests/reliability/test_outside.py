@@ -487,14 +487,14 @@ def test_special_files_are_refused_at_once(tmp_path, kind, use):
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_special_files_are_not_written_to(tmp_path, kind):
-    from nwb_ophys.opening import write_text
+    from nwb_ophys.opening import write_metadata
     from nwb_ophys.storage import check_target
 
     path = SPECIAL[kind][0](tmp_path / "out.nwb")
     for write in (
         lambda: check_target(path, overwrite=True),
         lambda: check_target(path, append=True),
-        lambda: write_text(path, "a: 1", overwrite=True),
+        lambda: write_metadata(path, "a: 1", overwrite=True),
     ):
         with in_time(), pytest.raises(OutputError, match="not a file; give the name of a file"):
             write()
