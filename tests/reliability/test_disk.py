@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+import weakref
 from pathlib import Path
 
 import attrs
@@ -231,3 +232,43 @@ def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path,
     assert raised
     assert gc.isenabled()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+class _InterruptedWhenDeleted:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+class _Key:
+    """A key of a weak dictionary whose entry is removed, which is interrupted."""
+
+    def __init__(self):
+        self.is_armed = False
+
+    def __hash__(self):
+        if self.is_armed:
+            signal.raise_signal(signal.SIGINT)
+        return 1
+
+
+@pytest.mark.parametrize("is_weak", [False, True])
+def test_an_interrupt_while_an_object_is_deleted_arrives_later(is_weak):
+    """Fault: Python discarded it, and the conversion went on."""
+    key, objects = _Key(), weakref.WeakValueDictionary()
+    objects[key] = held = {1} if is_weak else _InterruptedWhenDeleted()
+    key.is_armed = is_weak
+    kept = [held]
+    del held
+
+    def delete_and_wait():
+        kept.clear()
+        for _ in range(100):
+            time.sleep(0.01)
+
+    signals = hdf5_files._DeferredSignals()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            delete_and_wait()
+    finally:
+        signals.restore()
+    assert not objects

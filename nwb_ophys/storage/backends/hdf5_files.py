@@ -457,7 +457,9 @@ def calm() -> Iterator[None]:
 class _DeferredSignals:
     """Handlers that postpone an interrupt until HDF5 has left the methods of a :class:`DiskFile`.
 
-    An exception in one of them would be an error of the disk for HDF5.
+    An exception in one of them would be an error of the disk for HDF5. Python itself discards one
+    that is raised while an object is deleted; h5py and hdmf keep their objects in weak references,
+    whose callbacks run then.
     """
 
     def __init__(self) -> None:
@@ -480,7 +482,7 @@ class _DeferredSignals:
 
 def _deferring(handler: Callable[[int, FrameType | None], Any]) -> Callable[..., None]:
     def handle(number: int, frame: FrameType | None) -> None:
-        if _is_called_by_hdf5(frame):
+        if _would_be_lost(frame):
             _thread.start_new_thread(_raise_again, (number,))
         else:
             handler(number, frame)
@@ -488,12 +490,18 @@ def _deferring(handler: Callable[[int, FrameType | None], Any]) -> Callable[...,
     return handle
 
 
-def _is_called_by_hdf5(frame: FrameType | None) -> bool:
+def _would_be_lost(frame: FrameType | None) -> bool:
+    """Return whether HDF5 or Python would discard an exception that is raised in a frame."""
     while frame is not None:
-        if frame.f_code in _CALLED_BY_HDF5:
+        is_callback = frame.f_code.co_name == "__del__" or _module_of(frame) == "weakref"
+        if is_callback or frame.f_code in _CALLED_BY_HDF5:
             return True
         frame = frame.f_back
     return False
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))
 
 
 def _raise_again(number: int) -> None:
