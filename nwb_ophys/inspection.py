@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,9 @@ def _upload_findings(subject: Any) -> list[Finding]:
     ]
 
 
-def validation_findings(io: Any) -> list[Finding]:
+def validation_findings(
+    io: Any, validators: MutableMapping[str, Any] | None = None
+) -> list[Finding]:
     """Return the findings of pynwb's validator for an open file.
 
     Parameters
@@ -221,14 +223,19 @@ def validation_findings(io: Any) -> list[Finding]:
     io : hdmf.backends.io.HDMFIO
         With the schemas that the file was opened with. ``pynwb.validate`` would load them again,
         which takes longer than the validation.
+    validators : MutableMapping, optional
+        Validators by namespace, which are made here and used again when the same file is validated
+        with the same schemas: making one takes longer than using it.
     """
     from pynwb import validation
 
     catalog, errors = io.manager.namespace_catalog, []
+    kept = {} if validators is None else validators
     try:
         for name in _to_validate(catalog):
-            validator = validation.ValidatorMap(catalog.get_namespace(name))
-            errors += validator.validate(io.read_builder())
+            if name not in kept:
+                kept[name] = validation.ValidatorMap(catalog.get_namespace(name))
+            errors += kept[name].validate(io.read_builder())
     except Exception as error:  # the validator fails on empty datasets
         message = f"The file can be read, but pynwb's validator failed: {error}"
         return [_root_finding("CRITICAL", message)]

@@ -33,8 +33,12 @@ def edit(path: Path, settings: tuple[str, ...], debug: bool) -> None:
     changes = shared.pairs(settings, "--set")
     if not changes:
         raise click.UsageError("Nothing to change is given; give --set KEY=VALUE.")
-    begin_trials(path)
-    from nwb_ophys.editing import edit_metadata
+    begin_trials(path)  # which runs beside the imports
+    from nwb_ophys.memory import collection_paused
 
-    for line in edit_metadata(path, changes).lines():
+    with collection_paused():  # imports take most of the time, and leave no garbage
+        from nwb_ophys.editing import edit_metadata
+
+        report = edit_metadata(path, changes)
+    for line in report.lines():
         say(line)

@@ -120,11 +120,12 @@ def edit_metadata(path: str | Path, changes: Mapping[str, Any]) -> EditReport:
         If the file cannot be read or written, is read-only, a symbolic link, open in another
         program, or would not be valid any more.
     """
+    validators: dict[str, Any] = {}
     with drafted(path) as draft:
         with draft.reading() as (io, nwbfile):
             before = contents_of(nwbfile, io.manager)
             found = [each for each in changes_of(before, changes) if is_final(each)]
-            faults = validation_findings(io) if found else []
+            faults = validation_findings(io, validators) if found else []
         if not found:
             return EditReport(path=draft.path, fields=())
         fields = tuple(map(_edited, found))
@@ -137,7 +138,8 @@ def edit_metadata(path: str | Path, changes: Mapping[str, Any]) -> EditReport:
         )
         with draft.reading() as (io, nwbfile):
             _check_contents(draft, before, contents_of(nwbfile, io.manager), found)
-            _check_valid(draft, {str(each) for each in faults}, validation_findings(io))
+            findings = validation_findings(io, validators)
+            _check_valid(draft, {str(each) for each in faults}, findings)
             is_renamed = any(each.key in _OF_NAME for each in found)
             name = archive_name(nwbfile, draft.storage) if is_renamed else None
         draft.is_accepted = True
