@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,22 +32,30 @@ _HEAD = (
 )
 
 
-def timed(*arguments: str | Path) -> tuple[float, float, float]:
-    """Run the command; return its seconds and, with its processes, those of the processor and MB.
-
-    The memory is the largest sum of what the processes have alone.
-    """
-    command = [sys.executable, "-m", "nwb_ophys", *map(str, arguments)]
+def timed(*arguments: str | Path) -> tuple[float, float]:
+    """Run the command; return its seconds and, with its processes, those of the processor."""
     before, began = os.times(), time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        largest = [0]
+    subprocess.run(_command(arguments), stdout=subprocess.DEVNULL, check=True)
+    passed, after = time.perf_counter() - began, os.times()
+    return passed, sum(after[2:4]) - sum(before[2:4])
+
+
+def peak(*arguments: str | Path) -> float:
+    """Run the command; return the largest sum of the memory that its processes have alone, in MB.
+
+    Looking at the memory of a process holds it up, so that it is not timed meanwhile.
+    """
+    largest = [0]
+    with subprocess.Popen(_command(arguments), stdout=subprocess.DEVNULL) as process:
         watch = threading.Thread(target=_watch, args=(process.pid, largest), daemon=True)
         watch.start()
         if process.wait():
-            raise RuntimeError(f"{command} ends with {process.returncode}")
-    passed, after = time.perf_counter() - began, os.times()
-    used = sum(after[2:4]) - sum(before[2:4])
-    return passed, used, largest[0] / 1e6
+            raise RuntimeError(f"{process.args} ends with {process.returncode}")
+    return largest[0] / 1e6
+
+
+def _command(arguments: Sequence[str | Path]) -> list[str]:
+    return [sys.executable, "-m", "nwb_ophys", *map(str, arguments)]
 
 
 def _watch(pid: int, largest: list[int]) -> None:
@@ -72,19 +81,23 @@ def jobs(folder: Path, rounds: int) -> None:
         f"{_HEAD}options: {{sampling_frequency: 30}}\n"
         "sessions: [{pattern: 'raw/{subject_id}/{session_id}', paths: movie.npy}]\n"
     )
-    taken: dict[int, list[tuple[float, float, float]]] = {1: [], 2: []}
-    for _ in range(rounds):
+    taken: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    sizes = {}
+    for index in range(rounds + 1):
         for count, times in taken.items():
             shutil.rmtree(folder / "out", ignore_errors=True)
-            times.append(timed("batch", path, "--jobs", str(count), "--buffer-gb", "0.4"))
+            words = ("batch", path, "--jobs", str(count), "--buffer-gb", "0.4")
+            if index < rounds:
+                times.append(timed(*words))
+            else:
+                sizes[count] = peak(*words)
     print(f"{_SESSIONS} sessions of {movie.nbytes / 1e6:.0f} MB, medians of {rounds} rounds\n")
     print("| jobs | seconds | processor seconds | MB of all processes |\n|---|---|---|---|")
     medians = {}
     for count, times in taken.items():
         medians[count] = [statistics.median(column) for column in zip(*times, strict=True)]
         print(
-            f"| {count} | {medians[count][0]:.1f} | {medians[count][1]:.1f} | "
-            f"{medians[count][2]:.0f} |"
+            f"| {count} | {medians[count][0]:.1f} | {medians[count][1]:.1f} | {sizes[count]:.0f} |"
         )
     print(f"\nTwo jobs ÷ one: {medians[2][0] / medians[1][0]:.2f}\n")
 
@@ -109,7 +122,8 @@ def many(folder: Path, rounds: int) -> None:
         path.write_text(f"{_HEAD}sessions: [{entry}]\n")
         for flag in ("--dry-run", "--status"):
             times = [timed("batch", path, flag) for _ in range(rounds)]
-            seconds, used, size = (statistics.median(each) for each in zip(*times, strict=True))
+            seconds, used = (statistics.median(each) for each in zip(*times, strict=True))
+            size = peak("batch", path, flag)
             print(f"| {name} | {flag} | {seconds:.1f} | {used:.1f} | {size:.0f} |")
     print()
 
@@ -125,9 +139,7 @@ def edits(folder: Path, rounds: int) -> None:
     plain = BackendConfiguration(backend="hdf5", compression="none")
     source = NumpyImagingInterface(folder / "large.npy", 30.0)
     source.run_conversion(path, metadata=_START, progress=False, configuration=plain)
-    times = [
-        timed("edit", path, "--set", f"NWBFile.lab=Lab {index}")[:2] for index in range(rounds)
-    ]
+    times = [timed("edit", path, "--set", f"NWBFile.lab=Lab {index}") for index in range(rounds)]
     seconds, used = (statistics.median(each) for each in zip(*times, strict=True))
     size = path.stat().st_size / 1e9
     print(

@@ -309,13 +309,15 @@ Engine = Callable[[Sequence[Session], Share], Iterator["SessionState | None"]]
 @contextmanager
 def _engine(executor: Any, jobs: int) -> Iterator[Engine]:
     """Give the function that converts sessions by an executor, or in processes without one."""
-    # Imported here, since plans and states need nothing that converts.
-    from nwb_ophys.sessions.executors import dask_executor, run_in_executor
-    from nwb_ophys.sessions.processes import run_in_processes
-
     if executor is None:
+        from nwb_ophys.sessions.processes import run_in_processes
+
         yield lambda sessions, share: run_in_processes(sessions, share, jobs)
-    elif isinstance(executor, Executor):
+        return
+    # Imported here, since plans, states and processes need nothing that converts.
+    from nwb_ophys.sessions.executors import dask_executor, run_in_executor
+
+    if isinstance(executor, Executor):
         yield lambda sessions, share: run_in_executor(sessions, share, executor)
     else:
         address = getattr(executor, "scheduler_address", executor)

@@ -2,6 +2,8 @@
 
 A pool of ``concurrent.futures`` fails as a whole when one of its processes is killed. Here the end
 of a process fails the session that it converted, and another process takes its place.
+
+The code that converts is imported in these processes only, so that they begin at once.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from multiprocessing import connection
 from typing import Any
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.sessions.running import reason_of, run_session
+from nwb_ophys.memory import collection_paused
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, record_failure
 from nwb_ophys.storage.children import Child, prepare_child
@@ -147,6 +149,15 @@ def _collected(worker: _Worker) -> SessionState | None:
 def _work(pipe: Any) -> None:
     """Convert the sessions that come through a pipe, until it is closed."""
     interrupts = prepare_child()
+    with collection_paused():
+        from nwb_ophys.sessions.running import reason_of, run_session
+
+    def converted(session: Session, share: Share) -> SessionState:
+        try:
+            return run_session(session, share)
+        except Exception as error:
+            return SessionState(key=session.key, state=FAILED, reason=reason_of(error))
+
     with suppress(OSError):
         pipe.send(None)  # it has begun
     while True:
@@ -154,13 +165,6 @@ def _work(pipe: Any) -> None:
             session, share = pipe.recv()
         except (EOFError, OSError):
             return
-        state = interrupts.guarded(partial(_converted, session, share))
+        state = interrupts.guarded(partial(converted, session, share))
         with suppress(OSError):
             pipe.send(state)
-
-
-def _converted(session: Session, share: Share) -> SessionState:
-    try:
-        return run_session(session, share)
-    except Exception as error:
-        return SessionState(key=session.key, state=FAILED, reason=reason_of(error))

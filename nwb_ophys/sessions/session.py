@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.storage.backends.registry import BACKENDS, DEFAULT_BACKEND, NWB_SUFFIXES
+from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND, NWB_SUFFIXES, suffix_of
 
 OUTPUTS = (".nwb", ".zarr")
 """Suffixes of the names of NWB files."""
@@ -99,7 +99,7 @@ class Session:
     @property
     def suffix(self) -> str:
         """Suffix of the file where DANDI's rules name it."""
-        return BACKENDS[self.settings.get("backend") or DEFAULT_BACKEND].suffix
+        return suffix_of(self.settings.get("backend") or DEFAULT_BACKEND)
 
     @property
     def shown_output(self) -> str:

@@ -207,6 +207,19 @@ def _name_of(zarr_format: int) -> str:
     return next(row.name for row in ROWS if row.zarr_format == zarr_format)
 
 
+def suffix_of(name: str) -> str:
+    """Return the suffix of the files that a backend writes, without importing it.
+
+    Raises
+    ------
+    KeyError
+        If no backend has that name.
+    """
+    if name not in _NAMES:
+        raise KeyError(name)
+    return _row_of(name).suffix
+
+
 def backend_of_path(path: Path) -> Backend | None:
     """Return the backend that recognises a file or folder, or None."""
     return next((backend for backend in all_backends() if backend.recognises(path)), None)
