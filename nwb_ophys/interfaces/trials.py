@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pynwb import NWBFile
 
 from nwb_ophys.documents import parse_source_json
-from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.errors import SourceError, SourceNotFoundError, counted
 from nwb_ophys.filetypes.files import read_small_file, unreadable_file
 from nwb_ophys.filetypes.tables import TextTable, read_table, typed_column
 from nwb_ophys.filetypes.vectors import split_unit
@@ -152,11 +152,10 @@ class TrialsInterface(BaseOphysInterface):
     def summary(self) -> str:
         """Return the number of trials, their times and columns in one line."""
         trials = self.extractor
-        number = len(trials.start_times)
         columns = ", ".join(f"'{name}'" for name in trials.columns) or "none"
         source = with_short_paths(f"'{self.source.file_path}'")
         return (
-            f"{number} trial{'' if number == 1 else 's'} of {source} from "
+            f"{counted(len(trials.start_times), 'trial')} of {source} from "
             f"{trials.start_times[0]:.6g} s to {trials.stop_times[-1]:.6g} s after the start of "
             f"the session; further columns: {columns}."
         )
