@@ -356,6 +356,17 @@ class OphysConverter(Convertible):
             if isinstance(interface, (BaseOphysInterface, OphysConverter)):
                 interface.shift_to_session_start(0.0)
 
+    def count_from_start_of(self, nwbfile: NWBFile) -> None:
+        """Count times of all streams that were set as dates and times from the start of a file.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        """
+        for interface in self.interfaces.values():
+            if isinstance(interface, (BaseOphysInterface, OphysConverter)):
+                interface.count_from_start_of(nwbfile)
+
     def shift_to_session_start(self, delay: float) -> None:
         """Count the times of all streams from the start of the session of an outer converter.
 
@@ -391,7 +402,9 @@ class OphysConverter(Convertible):
         options = self._checked_options(conversion_options)
         full = join_file(self._full_metadata(metadata, options, among_others=True), nwbfile)
         self._forget_shifts()
+        self.count_from_start_of(nwbfile)
         self.temporally_align(full, options)
+        self.count_from_start_of(nwbfile)  # of dates and times that were set just now
         relations = Relations.of(self.interfaces)
         clocks = Comparison(relations, full, full.composition, options).clocks()
         for name, interface in self.interfaces.items():

@@ -30,7 +30,7 @@ _MOST_LISTED = 12
 _BLOCK = 1 << 20
 # Names by which programs call the times of samples, without their units.
 _TIME_NAMES = re.compile(
-    r"(frames?[ _]?)?(time|times|timestamp|timestamps|t|ts|tstamps?)", re.IGNORECASE
+    r"(frames?[ _]?)?(time|times|timestamp|timestamps|t|ts|tstamps?)|date[ _]?times?", re.IGNORECASE
 )
 
 
@@ -48,12 +48,16 @@ class Vector:
         Numbers or booleans, read where they are sliced.
     unit : str or None
         Unit that the file states as an attribute.
+    in_utc : bool or None
+        For nanoseconds from 1970 that dates and times were made of, whether they are in UTC or
+        without a time zone; None for other numbers.
     """
 
     label: str
     name: str
     values: Any
     unit: str | None = None
+    in_utc: bool | None = None
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
@@ -133,19 +137,32 @@ class _Members(Mapping[str, Any]):
         """Return the unit that the file states for an array."""
         return None
 
+    def in_utc(self, name: str) -> bool:
+        """Return whether dates and times are in UTC; those of NumPy have no time zone."""
+        return False
+
 
 class _Columns(_Members):
-    """Columns of a table, which become numbers when they are asked for."""
+    """Columns of a table, which become numbers or dates and times when they are asked for."""
 
     kind = "column"
 
     def __init__(self, table: TextTable) -> None:
         keys = table.names or [str(index) for index in range(len(table.columns))]
         super().__init__(table.path, dict.fromkeys(keys))
-        self._table = table
+        self._table, self._in_utc = table, False
 
     def __getitem__(self, name: str) -> Any:
-        return self._table.numbers(self._table.index_of(name))
+        index = self._table.index_of(name)
+        found = self._table.datetimes(index)
+        if found is None:
+            return self._table.numbers(index)
+        self._in_utc = found.in_utc
+        return found.nanoseconds.astype("datetime64[ns]")
+
+    def in_utc(self, name: str) -> bool:
+        """Return whether the column that was read has time zones."""
+        return self._in_utc
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -258,6 +275,9 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
     values = members[name]
     shown = name if index is None else f"{name}[{index}]"
     label = f"{members.kind}{f' {shown!r}' if shown else ''} of '{members.path}'"
+    is_dates = values.dtype.kind == "M"
+    if is_dates:
+        values = _nanoseconds(values, label)
     if values.dtype.kind not in "biuf":
         raise SourceError(f"The {label} is of type {values.dtype}, not of numbers.")
     return Vector(
@@ -265,7 +285,19 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
         name=name,
         values=_one_axis(values, index, label),
         unit=members.unit(name),
+        in_utc=members.in_utc(name) if is_dates else None,
     )
+
+
+def _nanoseconds(values: NDArray[Any], label: str) -> NDArray[np.int64]:
+    """Return dates and times as nanoseconds from 1970."""
+    found = values.astype("datetime64[ns]")
+    if np.isnat(found).any():
+        index = int(np.argmax(np.isnat(found)))
+        raise SourceError(f"The {label} has no date and time at index {index}; correct the file.")
+    if not np.array_equal(found.astype(values.dtype), values):
+        raise SourceError(f"The {label} has dates that nanoseconds in 64 bits cannot hold.")
+    return found.view(np.int64)
 
 
 def _meant(members: _Members, names: re.Pattern[str]) -> str:

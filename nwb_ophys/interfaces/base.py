@@ -15,7 +15,6 @@ from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.html_tables import html_table
-from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
     arguments_signature,
@@ -32,6 +31,7 @@ from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
+from nwb_ophys.interfaces.reopenable import Reopenable
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.interfaces.summary import facts_of
 from nwb_ophys.interfaces.witness import witnessed
@@ -73,7 +73,7 @@ class _Signature:
         return arguments_signature(with_common_arguments(cls.Source))
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
+class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its
@@ -136,7 +136,16 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         arguments = {each: with_absolute_paths(getattr(parsed, each)) for each in fields}
         self.source: Any = type(self).Source(**arguments)
         self.allow_outside = with_absolute_paths(as_paths(parsed.allow_outside))
-        given = [path for each in fields for path in paths_in(getattr(parsed, each))]
+        self.open_source([path for each in fields for path in paths_in(getattr(parsed, each))])
+
+    def open_source(self, given: Iterable[Path]) -> None:
+        """Open the extractor of :attr:`source`.
+
+        Parameters
+        ----------
+        given : iterable of pathlib.Path
+            Paths of the arguments, as the user gave them.
+        """
         with (
             listed_once(),
             reading_from(given, self.allow_outside) as self._reach,
@@ -394,6 +403,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
         """Add what :meth:`add_to_nwbfile` adds, from a prepared conversion."""
+        self.count_from_start_of(nwbfile)
         self.add_to_nwbfile(nwbfile, prepared.metadata, **prepared.options)
 
     def with_extractor(self, extractor: Any) -> Any:

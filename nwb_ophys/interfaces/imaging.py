@@ -136,6 +136,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         pynwb.NWBFile
             The same.
         """
+        self.count_from_start_of(nwbfile)
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
         full = self.for_options(self.joined_metadata(nwbfile, metadata, options), options)

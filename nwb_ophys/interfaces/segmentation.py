@@ -160,6 +160,7 @@ class SegmentationInterface(
         pynwb.NWBFile
             The same.
         """
+        self.count_from_start_of(nwbfile)
         chosen = self.parse_options(options)
         given = among_others(self, metadata, options)
         full = filled_with_options(self, given, options)
