@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import click
 
 from nwb_ophys.cli import options as shared
@@ -36,5 +37,6 @@ def edit(path: Path, settings: tuple[str, ...], debug: bool) -> None:
     begin_trials(path)
     from nwb_ophys.editing import edit_metadata
 
-    for line in edit_metadata(path, changes).lines():
+    report = edit_metadata(path, changes)
+    for line in attrs.evolve(report, path=path).lines():
         say(line)
