@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -97,6 +98,15 @@ class OphysConverter(Convertible):
                         f"Stream '{name}' is a {type(interface).__name__}, which has no "
                         f"{method}(); give an interface."
                     )
+
+    def __repr__(self) -> str:
+        streams = ", ".join(f"'{k}': {type(v).__name__}" for k, v in self.interfaces.items())
+        return f"{type(self).__name__}({{{streams}}})"
+
+    def preview(self) -> Any:
+        """Return pictures of what is read, for a notebook; see :func:`nwb_ophys.preview`."""
+        # The pictures lie above the converters; the public name is found when it is asked for.
+        return importlib.import_module("nwb_ophys").preview(self)
 
     def _repr_html_(self) -> str:
         rows = [
