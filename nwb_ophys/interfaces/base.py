@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError, SourceArgumentError
+from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceArgumentError
 from nwb_ophys.html_tables import html_table
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
@@ -184,9 +184,14 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
 
     def possible_facts(self) -> Mapping[str, Any]:
         """Return :meth:`describe` without numbers that no instrument has, which a warning names."""
-        paths = paths_of(self)
+        paths, stated = paths_of(self), self.describe()
+        if not isinstance(stated, Mapping):
+            raise MetadataError(
+                f"describe() of {type(self).__name__} returned a {type(stated).__name__}; it must "
+                "return a dictionary, which is empty if the files state nothing."
+            )
         name = str(paths[0]) if paths else type(self).__name__
-        return without_impossible(self.describe(), name)
+        return without_impossible(stated, name)
 
     def part(self) -> str:
         """Return the part of its recording that this is, such as ``Channel 1``, for names.
@@ -411,6 +416,32 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
         other = copy.copy(self)
         other.extractor = extractor
         return other
+
+
+def check_extractor(interface: Any, method: str, kind: str, of_arrays: str) -> None:
+    """Raise unless the extractor of an interface has a method.
+
+    Parameters
+    ----------
+    interface : BaseOphysInterface
+    method : str
+    kind : str
+        Class of roiextractors that has it, for the message.
+    of_arrays : str
+        Class of ours that makes one of arrays.
+
+    Raises
+    ------
+    ArgumentError
+        With what :meth:`BaseOphysInterface.open` returned.
+    """
+    found = interface.extractor
+    if not hasattr(found, method):
+        what = "nothing (None)" if found is None else f"a {type(found).__name__}"
+        raise ArgumentError(
+            f"open() of {type(interface).__name__} returned {what}; it must return an {kind} of "
+            f"roiextractors, or, for arrays, nwb_ophys.extractors.arrays.{of_arrays}."
+        )
 
 
 def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:

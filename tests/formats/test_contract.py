@@ -457,8 +457,10 @@ def test_an_interface_travels_to_another_process(sample, tmp_path):
         sent = pickle.dumps(interface)
         metadata = interface.get_metadata()
         expected = interface.extractor.get_num_samples(), interface.extractor.get_frame_shape()
+        opens_again = hasattr(interface.extractor, "open_again")
     with pickle.loads(sent) as other:
         assert (other.extractor.get_num_samples(), other.extractor.get_frame_shape()) == expected
+        assert hasattr(other.extractor, "open_again") == opens_again  # threads read it as well
         assert other.source == interface.source or sample.row.name.startswith("numpy")
         assert other.get_metadata().to_dict().keys() == metadata.to_dict().keys()
         start = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
