@@ -393,6 +393,7 @@ class OphysConverter(Convertible):
         nwbfile: NWBFile,
         metadata: Mapping[str, Any] | None = None,
         conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
+        **by_stream: Mapping[str, Any],
     ) -> NWBFile:
         """Add all streams to an ``NWBFile``; data are read when it is written.
 
@@ -403,13 +404,15 @@ class OphysConverter(Convertible):
             Filled from :meth:`get_metadata` where keys are missing.
         conversion_options : Mapping, optional
             Options of each stream.
+        **by_stream
+            The same by the names of the streams, as converters of neuroconv give them.
 
         Returns
         -------
         pynwb.NWBFile
             The same.
         """
-        options = self._checked_options(conversion_options)
+        options = self._checked_options({**(conversion_options or {}), **by_stream})
         full = join_file(self._full_metadata(metadata, options, among_others=True), nwbfile)
         self._forget_shifts()
         self.count_from_start_of(nwbfile)
