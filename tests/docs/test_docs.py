@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -159,3 +160,19 @@ def test_every_option_of_the_command_line_is_named():
         for line in re.findall(rf"nwb-ophys {name} (?:[^\n`]*\\\n)*[^\n`]*", text):
             used = set(re.findall(r"(?<!\S)--[a-z][a-z-]+", line)) - {"--help"}
             assert used <= options, line
+
+
+def test_every_name_of_the_package_on_a_page_exists():
+    for path in (DOCS.parent / "README.md", *DOCS.rglob("*.rst"), *DOCS.rglob("*.md")):
+        for name in set(re.findall(r"\bnwb_ophys(?:\.\w+)+", path.read_text(encoding="utf-8"))):
+            assert _exists(name), f"{path}: {name}"
+
+
+def _exists(name: str) -> bool:
+    found, reached = nwb_ophys, "nwb_ophys"
+    for part in name.split(".")[1:]:
+        reached += f".{part}"
+        if not hasattr(found, part) and importlib.util.find_spec(reached) is None:
+            return False
+        found = getattr(found, part) if hasattr(found, part) else importlib.import_module(reached)
+    return True
