@@ -87,6 +87,35 @@ def nanoseconds_of(moment: datetime.datetime) -> int:
     return (past.days * 86400 + past.seconds) * 10**9 + past.microseconds * 1000
 
 
+def as_nanoseconds(datetimes: ArrayLike, what: str) -> NDArray[np.int64]:
+    """Return dates and times as nanoseconds from the beginning of 1970.
+
+    Parameters
+    ----------
+    datetimes : array-like of numpy.datetime64
+    what : str
+        Their name, for messages.
+
+    Raises
+    ------
+    SourceError
+        For values of another type, absent ones, and those that int64 cannot hold.
+    """
+    values = np.asarray(datetimes)
+    if values.dtype.kind != "M":
+        raise SourceError(
+            f"{what} are of type {values.dtype}; give an array of numpy.datetime64, such as "
+            "numpy.array(['2024-05-17T12:30:00.5'], 'datetime64[ns]')."
+        )
+    if np.isnat(values).any():
+        index = int(np.argmax(np.isnat(values)))
+        raise SourceError(f"{what} lack a date and time at index {index} (NaT).")
+    found = values.astype("datetime64[ns]")
+    if not np.array_equal(found.astype(values.dtype), values):
+        raise SourceError(f"{what} cannot be held as nanoseconds in 64 bits.")
+    return found.view(np.int64)
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Datetimes:
     """Dates and times of samples.

@@ -23,7 +23,7 @@ from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct, Store
 from nwb_ophys.filetypes.npy import check_npz, load_npy
 from nwb_ophys.filetypes.tables import TextTable, read_table
 from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
-from nwb_ophys.timing import UNITS
+from nwb_ophys.timing import UNITS, as_nanoseconds
 
 _INDEXED = re.compile(r"(.*?)\[(\d+)\]")
 _MOST_LISTED = 12
@@ -277,7 +277,7 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
     label = f"{members.kind}{f' {shown!r}' if shown else ''} of '{members.path}'"
     is_dates = values.dtype.kind == "M"
     if is_dates:
-        values = _nanoseconds(values, label)
+        values = as_nanoseconds(values, f"The values of the {label}")
     if values.dtype.kind not in "biuf":
         raise SourceError(f"The {label} is of type {values.dtype}, not of numbers.")
     return Vector(
@@ -287,17 +287,6 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
         unit=members.unit(name),
         in_utc=members.in_utc(name) if is_dates else None,
     )
-
-
-def _nanoseconds(values: NDArray[Any], label: str) -> NDArray[np.int64]:
-    """Return dates and times as nanoseconds from 1970."""
-    found = values.astype("datetime64[ns]")
-    if np.isnat(found).any():
-        index = int(np.argmax(np.isnat(found)))
-        raise SourceError(f"The {label} has no date and time at index {index}; correct the file.")
-    if not np.array_equal(found.astype(values.dtype), values):
-        raise SourceError(f"The {label} has dates that nanoseconds in 64 bits cannot hold.")
-    return found.view(np.int64)
 
 
 def _meant(members: _Members, names: re.Pattern[str]) -> str:

@@ -18,6 +18,7 @@ from nwb_ophys.errors import MetadataError
 from nwb_ophys.timing import (
     Clock,
     Datetimes,
+    as_nanoseconds,
     extractor_times,
     interpolate_times,
     is_without_times,
@@ -167,10 +168,7 @@ class TimeAlignment:
             Whether they are in UTC. Otherwise they are local times, in the time zone in which the
             start of the session is stated.
         """
-        vector = np.asarray(datetimes, dtype="datetime64[ns]")
-        if np.isnat(vector).any():
-            raise MetadataError(f"{type(self).__name__}: a date and time is absent (NaT).")
-        nanoseconds = vector.view(np.int64)
+        nanoseconds = as_nanoseconds(datetimes, f"The times for {type(self).__name__}")
         self.set_aligned_timestamps((nanoseconds - nanoseconds[:1]) / 1e9)
         self._datetimes = Datetimes(nanoseconds=nanoseconds, in_utc=in_utc)
         self._are_counted = False

@@ -426,10 +426,10 @@ def test_numbers_have_no_date_as_zero(folder, times):
     with pytest.raises(OptionError, match=r"zero is 2024.*, but the file has numbers"):
         apply_times(opened(), times="t.npy,zero=2024-05-17T14:30:00Z")
     np.save("t.npy", np.array(["2024-05-17", "NaT"], "datetime64[ns]"))
-    with pytest.raises(SourceError, match="no date and time at index 1"):
+    with pytest.raises(SourceError, match="lack a date and time at index 1"):
         apply_times(opened(), times="t.npy")
     np.save("t.npy", np.array(["2024-05-17", "3024-05-17"], "datetime64[s]"))
-    with pytest.raises(SourceError, match="dates that nanoseconds in 64 bits cannot hold"):
+    with pytest.raises(SourceError, match="cannot be held as nanoseconds in 64 bits"):
         apply_times(opened(), times="t.npy")
 
 
@@ -476,8 +476,15 @@ def test_datetimes_are_set_in_python_and_replaced(folder, times):
     movie.set_aligned_timestamps(times + 1)
     assert movie.get_datetimes() is None
     np.testing.assert_array_equal(movie.get_timestamps(), times + 1)
-    with pytest.raises(MetadataError, match="is absent"):
-        movie.set_aligned_datetimes(np.full(NUM, "NaT", "datetime64[ns]"), in_utc=True)
+    for wrong, message in (
+        (np.full(NUM, "NaT", "datetime64[ns]"), "lack a date and time at index 0"),
+        (np.arange(NUM), "are of type int64; give an array of numpy.datetime64"),
+        (iso(times), "are of type <U.*; give an array of numpy.datetime64"),
+        (np.full(NUM, "3024-01-01", "datetime64[s]"), "cannot be held as nanoseconds"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            movie.set_aligned_datetimes(wrong, in_utc=True)
+    assert movie.get_datetimes() is None
 
 
 # --- mistakes -------------------------------------------------------------------------------------
