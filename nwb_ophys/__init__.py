@@ -7,6 +7,7 @@ of formats and of converters of whole recordings follow from the rows in ``nwb_o
 from __future__ import annotations
 
 import importlib
+import sys
 
 TYPE_CHECKING = False  # typing takes as long to import as the rest of this file
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def __getattr__(name: str):  # type: ignore[no-untyped-def]
         return importlib.import_module(f"nwb_ophys.{name}")
     home = _HOMES.get(name) or _homes_of_formats().get(name)
     if home is None:
-        raise AttributeError(f"module 'nwb_ophys' has no attribute {name!r}")
+        message = f"module 'nwb_ophys' has no attribute {name!r}"
+        # With the name and the module Python suggests the name that may be meant.
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
     return getattr(importlib.import_module(home), name)
 
 

@@ -20,7 +20,7 @@ from nwb_ophys.interfaces.base import (
     takes_options_by_stream,
 )
 from nwb_ophys.interfaces.closing import close_all
-from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, all_options, join_file
 from nwb_ophys.interfaces.relations import Comparison, Relations
 from nwb_ophys.interfaces.summary import contents_of
 from nwb_ophys.interfaces.trials import TrialsInterface
@@ -80,6 +80,11 @@ class OphysConverter(Convertible):
     def __init__(
         self, interfaces: Mapping[str, Any] | None = None, **sources: Mapping[str, Any]
     ) -> None:
+        if interfaces is not None and not isinstance(interfaces, Mapping):
+            raise SourceArgumentError(
+                f"{type(self).__name__} takes a dictionary of interfaces by the name of the "
+                f"stream, such as {{'movie': interface}}, not a {type(interfaces).__name__}."
+            )
         self.interfaces: dict[str, Any] = dict(interfaces or {})
         for name, source in sources.items():
             if name not in self.streams:
@@ -412,7 +417,7 @@ class OphysConverter(Convertible):
         pynwb.NWBFile
             The same.
         """
-        options = self._checked_options({**(conversion_options or {}), **by_stream})
+        options = self._checked_options(all_options(conversion_options, by_stream))
         full = join_file(self._full_metadata(metadata, options, among_others=True), nwbfile)
         self._forget_shifts()
         self.count_from_start_of(nwbfile)
@@ -442,7 +447,8 @@ class OphysConverter(Convertible):
         self, conversion_options: Mapping[str, Mapping[str, Any]] | None
     ) -> dict[str, Mapping[str, Any]]:
         options = {
-            name: {} if own is None else own for name, own in (conversion_options or {}).items()
+            name: {} if own is None else own
+            for name, own in all_options(conversion_options, {}).items()
         }
         for name, given in options.items():
             if name not in self.interfaces:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from pynwb import NWBFile
 
 from nwb_ophys.dtypes import as_seconds
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.timing import (
     Clock,
     Datetimes,
@@ -203,10 +203,11 @@ class TimeAlignment:
             Zero of the recording's own clock, in seconds from the start of the session. A second
             call replaces the shift instead of adding to it.
         """
-        if not np.isfinite(aligned_starting_time):
+        is_number = np.asarray(aligned_starting_time).dtype.kind in "iuf"
+        if not (is_number and np.isfinite(aligned_starting_time)):
             raise MetadataError(
-                f"The starting time is {aligned_starting_time}; it must be a finite number of "
-                "seconds."
+                f"The starting time is {shown(aligned_starting_time)}; it must be a finite number "
+                "of seconds."
             )
         self._shift(float(aligned_starting_time))
         self._is_aligned = True
