@@ -19,6 +19,8 @@ _DATETIME = re.compile(
     r"(?P<zone>Z|UTC|(?P<hours>[+-]\d\d)(:?(?P<minutes>\d\d))?)?",
     re.IGNORECASE,
 )
+_LONGEST_OFFSET = 14 * 60
+"""Minutes by which a time zone differs from UTC at most."""
 _FIRST, _LAST = datetime.datetime(1678, 1, 1), datetime.datetime(2262, 1, 1)
 
 
@@ -67,6 +69,8 @@ def _nanoseconds(match: re.Match[str], place: str) -> int:
         raise SourceError(f"{place}: '{match[0]}' is not a date and time ({error}).") from None
     if not _FIRST <= moment < _LAST:
         raise SourceError(f"{place}: the year of '{match[0]}' is not one of 1678 to 2261.")
-    hours, minutes = match["hours"] or "+0", match["minutes"] or "0"
-    offset = int(hours) * 60 + (-1 if hours[0] == "-" else 1) * int(minutes)
+    hours, minutes = match["hours"] or "+0", int(match["minutes"] or 0)
+    offset = int(hours) * 60 + (-minutes if hours[0] == "-" else minutes)
+    if minutes > 59 or abs(offset) > _LONGEST_OFFSET:
+        raise SourceError(f"{place}: there is no time zone '{match['zone']}'.")
     return nanoseconds_of(moment) + int(f"{match['fraction'] or 0:0<9}") - offset * 60 * 10**9

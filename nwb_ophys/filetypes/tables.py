@@ -100,8 +100,13 @@ class TextTable:
             fault = "may have a decimal comma, or one of thousands"
         if row is not None:
             said = f"'{cells[row]}' {fault}" if cells[row] else "a value is absent"
+            # Such as 17.05.2024 14:30:01 and 2:30 PM, whose day and half of the day are a matter of
+            # the country.
+            form = " A date and time has the form 2024-05-17T14:30:01.5+02:00." * (
+                ":" in cells[row]
+            )
             raise SourceError(
-                f"{self._place(row, index)}: {said}. Correct the file, or name another column."
+                f"{self._place(row, index)}: {said}.{form} Correct the file, or name another column."
             )
         truths = [_TRUTHS.get(cell.lower()) for cell in cells]
         pairs = zip(cells, truths, strict=True)

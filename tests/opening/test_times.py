@@ -405,6 +405,8 @@ def test_pulses_and_the_clock_of_a_trace_may_be_dates_and_times(folder, times):
         ("2024-05-17T14:30:02.1", "", "line 3, column 'time': .* states no time zone, unlike"),
         ("2024-13-17T14:30:02.1Z", "", "line 3, .* is not a date and time .month must be"),
         ("1024-05-17T14:30:02.1Z", "", "line 3, .* is not one of 1678 to 2261"),
+        ("2024-05-17T14:30:02.1+25:00", "", "line 3, .* there is no time zone '.25:00'"),
+        ("2024-05-17T14:30:02.1+02:75", "", "line 3, .* there is no time zone '.02:75'"),
         ("", "", "line 3, column 'time': a date and time is absent"),
         ("12.5", "", "line 3, column 'time': '12.5' is not a date and time"),
         (None, ",zero=2.5", "zero is 2.5, but the file has dates and times"),
@@ -419,6 +421,13 @@ def test_wrong_dates_and_times_are_named(folder, times, line, given, message):
     (folder / "t.csv").write_text("\n".join(rows))
     with pytest.raises((SourceError, OptionError), match=message):
         apply_times(opened(), times=f"t.csv::time{given}")
+
+
+@pytest.mark.parametrize("text", ["17.05.2024 14:30:01", "14:30:01", "2024-05-17 2:30:01 PM"])
+def test_dates_and_times_of_other_forms_are_refused_with_the_form(folder, text):
+    (folder / "t.csv").write_text("\n".join(["time", *[text] * NUM]))
+    with pytest.raises(SourceError, match=r"is not a number\. A date and time has the form 2024-"):
+        apply_times(opened(), times="t.csv")
 
 
 def test_numbers_have_no_date_as_zero(folder, times):
