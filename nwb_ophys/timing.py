@@ -110,8 +110,12 @@ def as_nanoseconds(datetimes: ArrayLike, what: str) -> NDArray[np.int64]:
     if np.isnat(values).any():
         index = int(np.argmax(np.isnat(values)))
         raise SourceError(f"{what} lack a date and time at index {index} (NaT).")
-    found = values.astype("datetime64[ns]")
-    if not np.array_equal(found.astype(values.dtype), values):
+    try:
+        found = values.astype("datetime64[ns]")
+        is_exact = np.array_equal(found.astype(values.dtype), values)
+    except OverflowError:  # of NumPy 2.5 and later; earlier versions wrap around
+        is_exact = False
+    if not is_exact:
         raise SourceError(f"{what} cannot be held as nanoseconds in 64 bits.")
     return found.view(np.int64)
 

@@ -27,6 +27,7 @@ _NUMBER = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+_FORM = "A date and time has the form 2024-05-17T14:30:01.5+02:00. "
 _TRUTHS = {"true": True, "false": False}
 _ABSENT = {"", "nan", "na", "n/a", "null", "none"}
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
@@ -100,13 +101,10 @@ class TextTable:
             fault = "may have a decimal comma, or one of thousands"
         if row is not None:
             said = f"'{cells[row]}' {fault}" if cells[row] else "a value is absent"
-            # Such as 17.05.2024 14:30:01 and 2:30 PM, whose day and half of the day are a matter of
-            # the country.
-            form = " A date and time has the form 2024-05-17T14:30:01.5+02:00." * (
-                ":" in cells[row]
-            )
+            form = _FORM if ":" in cells[row] else ""  # such as 17.05.2024 14:30:01
             raise SourceError(
-                f"{self._place(row, index)}: {said}.{form} Correct the file, or name another column."
+                f"{self._place(row, index)}: {said}. {form}Correct the file, or name another "
+                "column."
             )
         truths = [_TRUTHS.get(cell.lower()) for cell in cells]
         pairs = zip(cells, truths, strict=True)
