@@ -56,7 +56,7 @@ class InterfaceRemaking:
     def make(self) -> Any:
         """Return the interface."""
         given = {
-            name: value.make() if isinstance(value, InterfaceRemaking) else value
+            name: value.make() if isinstance(value, (InterfaceRemaking, OwnRemaking)) else value
             for name, value in self.arguments.items()
         }
         with times_follow(self.times is not None):
