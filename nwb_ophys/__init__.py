@@ -7,6 +7,7 @@ of formats and of converters of whole recordings follow from the rows in ``nwb_o
 from __future__ import annotations
 
 import importlib
+import sys
 
 TYPE_CHECKING = False  # typing takes as long to import as the rest of this file
 if TYPE_CHECKING:
@@ -53,6 +54,12 @@ _HOMES = {
     "write_report": "nwb_ophys.reports",
 }
 
+# Modules that work as ``nwb_ophys.tools`` does, without an import of their own.
+_ROOMS = (
+    *("errors", "interfaces", "metadata", "opening", "reports", "sessions", "storage"),
+    *("testing", "tools"),
+)
+
 
 def _homes_of_formats() -> dict[str, str]:
     """Return the modules that the names of formats are imported from."""
@@ -66,9 +73,13 @@ def _homes_of_formats() -> dict[str, str]:
 def __getattr__(name: str):  # type: ignore[no-untyped-def]
     if name == "__all__":  # a star must not replace the builtin open
         return [each for each in __dir__() if each != "open"]
+    if name in _ROOMS:
+        return importlib.import_module(f"nwb_ophys.{name}")
     home = _HOMES.get(name) or _homes_of_formats().get(name)
     if home is None:
-        raise AttributeError(f"module 'nwb_ophys' has no attribute {name!r}")
+        message = f"module 'nwb_ophys' has no attribute {name!r}"
+        # With the name and the module Python suggests the name that may be meant.
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
     return getattr(importlib.import_module(home), name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -19,7 +20,7 @@ from nwb_ophys.interfaces.base import (
     takes_options_by_stream,
 )
 from nwb_ophys.interfaces.closing import close_all
-from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.conversion import Convertible, Prepared, all_options, join_file
 from nwb_ophys.interfaces.relations import Comparison, Relations
 from nwb_ophys.interfaces.summary import contents_of
 from nwb_ophys.interfaces.trials import TrialsInterface
@@ -79,6 +80,11 @@ class OphysConverter(Convertible):
     def __init__(
         self, interfaces: Mapping[str, Any] | None = None, **sources: Mapping[str, Any]
     ) -> None:
+        if interfaces is not None and not isinstance(interfaces, Mapping):
+            raise SourceArgumentError(
+                f"{type(self).__name__} takes a dictionary of interfaces by the name of the "
+                f"stream, such as {{'movie': interface}}, not a {type(interfaces).__name__}."
+            )
         self.interfaces: dict[str, Any] = dict(interfaces or {})
         for name, source in sources.items():
             if name not in self.streams:
@@ -97,6 +103,15 @@ class OphysConverter(Convertible):
                         f"Stream '{name}' is a {type(interface).__name__}, which has no "
                         f"{method}(); give an interface."
                     )
+
+    def __repr__(self) -> str:
+        streams = ", ".join(f"'{k}': {type(v).__name__}" for k, v in self.interfaces.items())
+        return f"{type(self).__name__}({{{streams}}})"
+
+    def preview(self) -> Any:
+        """Return pictures of what is read, for a notebook; see :func:`nwb_ophys.preview`."""
+        # The pictures lie above the converters; the public name is found when it is asked for.
+        return importlib.import_module("nwb_ophys").preview(self)
 
     def _repr_html_(self) -> str:
         rows = [
@@ -356,6 +371,17 @@ class OphysConverter(Convertible):
             if isinstance(interface, (BaseOphysInterface, OphysConverter)):
                 interface.shift_to_session_start(0.0)
 
+    def count_from_start_of(self, nwbfile: NWBFile) -> None:
+        """Count times of all streams that were set as dates and times from the start of a file.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        """
+        for interface in self.interfaces.values():
+            if isinstance(interface, (BaseOphysInterface, OphysConverter)):
+                interface.count_from_start_of(nwbfile)
+
     def shift_to_session_start(self, delay: float) -> None:
         """Count the times of all streams from the start of the session of an outer converter.
 
@@ -372,6 +398,7 @@ class OphysConverter(Convertible):
         nwbfile: NWBFile,
         metadata: Mapping[str, Any] | None = None,
         conversion_options: Mapping[str, Mapping[str, Any]] | None = None,
+        **by_stream: Mapping[str, Any],
     ) -> NWBFile:
         """Add all streams to an ``NWBFile``; data are read when it is written.
 
@@ -382,16 +409,20 @@ class OphysConverter(Convertible):
             Filled from :meth:`get_metadata` where keys are missing.
         conversion_options : Mapping, optional
             Options of each stream.
+        **by_stream
+            The same by the names of the streams, as converters of neuroconv give them.
 
         Returns
         -------
         pynwb.NWBFile
             The same.
         """
-        options = self._checked_options(conversion_options)
+        options = self._checked_options(all_options(conversion_options, by_stream))
         full = join_file(self._full_metadata(metadata, options, among_others=True), nwbfile)
         self._forget_shifts()
+        self.count_from_start_of(nwbfile)
         self.temporally_align(full, options)
+        self.count_from_start_of(nwbfile)  # of dates and times that were set just now
         relations = Relations.of(self.interfaces)
         clocks = Comparison(relations, full, full.composition, options).clocks()
         for name, interface in self.interfaces.items():
@@ -416,7 +447,8 @@ class OphysConverter(Convertible):
         self, conversion_options: Mapping[str, Mapping[str, Any]] | None
     ) -> dict[str, Mapping[str, Any]]:
         options = {
-            name: {} if own is None else own for name, own in (conversion_options or {}).items()
+            name: {} if own is None else own
+            for name, own in all_options(conversion_options, {}).items()
         }
         for name, given in options.items():
             if name not in self.interfaces:

@@ -160,6 +160,18 @@ def shown_size(num_bytes: float) -> str:
     return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.1f} GB"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 frame`` or ``2 frames``.
+
+    Parameters
+    ----------
+    number : int
+    noun : str
+        In the singular; its plural ends in s.
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def aligned(rows: list[tuple[str, ...]]) -> str:
     """Return a table as lines whose columns are aligned; the last column has any width.
 

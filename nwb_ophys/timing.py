@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e6
 
 _ROUNDING = 1e-6
 """Relative difference of two rates that rounding explains."""
+
+_ONE_DAY_S = 86400.0
 
 LONGEST_S = 1e9
 """Seconds that are longer than any recording."""
@@ -71,6 +74,107 @@ class Clock:
         if self.rate is None:
             raise MetadataError("The times are unknown, because there is no rate; state one.")
         return regular_times(num_samples, self.rate, self.starting_time or 0.0)
+
+
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def nanoseconds_of(moment: datetime.datetime) -> int:
+    """Return the nanoseconds from 1970 to a date and time, in UTC if it has a time zone."""
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    past = moment - _EPOCH
+    return (past.days * 86400 + past.seconds) * 10**9 + past.microseconds * 1000
+
+
+def as_nanoseconds(datetimes: ArrayLike, what: str) -> NDArray[np.int64]:
+    """Return dates and times as nanoseconds from the beginning of 1970.
+
+    Parameters
+    ----------
+    datetimes : array-like of numpy.datetime64
+    what : str
+        Their name, for messages.
+
+    Raises
+    ------
+    SourceError
+        For values of another type, absent ones, and those that int64 cannot hold.
+    """
+    values = np.asarray(datetimes)
+    if values.dtype.kind != "M":
+        raise SourceError(
+            f"{what} are of type {values.dtype}; give an array of numpy.datetime64, such as "
+            "numpy.array(['2024-05-17T12:30:00.5'], 'datetime64[ns]')."
+        )
+    if np.isnat(values).any():
+        index = int(np.argmax(np.isnat(values)))
+        raise SourceError(f"{what} lack a date and time at index {index} (NaT).")
+    try:
+        found = values.astype("datetime64[ns]")
+        is_exact = np.array_equal(found.astype(values.dtype), values)
+    except OverflowError:  # of NumPy 2.5 and later; earlier versions wrap around
+        is_exact = False
+    if not is_exact:
+        raise SourceError(f"{what} cannot be held as nanoseconds in 64 bits.")
+    return found.view(np.int64)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Datetimes:
+    """Dates and times of samples.
+
+    Attributes
+    ----------
+    nanoseconds : numpy.ndarray of int64
+        From the beginning of 1970.
+    in_utc : bool
+        Whether they are in UTC. Otherwise their time zone is unknown, and they count as local
+        times where the session is.
+    """
+
+    nanoseconds: NDArray[np.int64]
+    in_utc: bool
+
+    def later(self, seconds: NDArray[np.float64]) -> Datetimes:
+        """Return the dates and times that lie some seconds after the first one."""
+        steps = np.rint(seconds * 1e9).astype(np.int64)
+        return attrs.evolve(self, nanoseconds=self.nanoseconds[0] + steps)
+
+    def seconds_after(self, nanoseconds: int | np.int64 | NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the seconds after a date and time that is given as the others are."""
+        return (self.nanoseconds - nanoseconds) / 1e9
+
+    def seconds_from(self, start: datetime.datetime) -> NDArray[np.float64]:
+        """Return the seconds from a date and time, which has a time zone."""
+        zero = nanoseconds_of(start if self.in_utc else start.replace(tzinfo=None))
+        return self.seconds_after(zero)
+
+    def in_words(self, index: int) -> str:
+        """Return one date and time for messages."""
+        text = str(self.nanoseconds[index].astype("datetime64[ns]"))
+        text = text.replace("T", " ").rstrip("0").removesuffix(".")
+        return f"{text} UTC" if self.in_utc else text
+
+
+def warn_of_distance(seconds: NDArray[np.float64], what: str) -> None:
+    """Warn if times that were dates begin before the session, or more than a day after its start.
+
+    Parameters
+    ----------
+    seconds : numpy.ndarray of float64
+        From the start of the session.
+    what : str
+        Name of the first one, for the message.
+    """
+    if seconds.size and not 0 <= seconds[0] <= _ONE_DAY_S:
+        side = "before" if seconds[0] < 0 else "after"
+        warnings.warn(
+            f"{what} is {abs(seconds[0]):.6g} s {side} the start of the session; check the start "
+            "and the time zones.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def extractor_times(extractor: Any) -> NDArray[np.float64] | None:

@@ -135,3 +135,8 @@ def test_errors_are_a_tree_of_user_matters():
     assert all(issubclass(cls, errors.NwbOphysError) for cls in classes)
     # Each says in the tree of the docstring where it stands.
     assert all(cls.__name__ in (errors.__doc__ or "") for cls in classes)
+
+
+def test_documented_modules_need_no_import_of_their_own():
+    code = "import nwb_ophys; nwb_ophys.tools.add_devices; nwb_ophys.opening.open_recording"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from nwb_ophys.cli.terminal import say
 from nwb_ophys.documents import dump_yaml
-from nwb_ophys.errors import aligned, printable, shown_size
+from nwb_ophys.errors import aligned, counted, printable, shown_size
 
 _MOST_BARS, _MOST_NAMED = 8, 3
 _SECONDS_PER_LOOK = 1.0
@@ -119,8 +119,7 @@ def line_of(state: Any) -> str:
     """Return the line of a session that ended."""
     if state.state == "failed":
         return f"failed {state.key}: {state.reason}"
-    number = len(state.warnings)
-    notes = f", {number} note{'s' * (number > 1)} in --status" if number else ""
+    notes = f", {counted(len(state.warnings), 'note')} in --status" if state.warnings else ""
     size = shown_size(state.num_bytes)
     return f"{state.state} {state.key}: {state.output} ({size}, {state.seconds:.1f} s{notes})"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
 import click
 
 from nwb_ophys.cli import options as shared
@@ -40,5 +41,5 @@ def edit(path: Path, settings: tuple[str, ...], debug: bool) -> None:
         from nwb_ophys.editing import edit_metadata
 
         report = edit_metadata(path, changes)
-    for line in report.lines():
+    for line in attrs.evolve(report, path=path).lines():
         say(line)

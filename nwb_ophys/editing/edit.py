@@ -13,7 +13,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.editing.changes import FieldChange, changes_of, differences, is_final
 from nwb_ophys.editing.contents import Contents, contents_of
-from nwb_ophys.errors import MetadataError, OutputError, shown
+from nwb_ophys.errors import ArgumentError, MetadataError, OutputError, counted, shown
 from nwb_ophys.inspection import validation_findings
 from nwb_ophys.metadata import parse_datetime
 from nwb_ophys.metadata.dandi_names import dandi_path, modalities_of
@@ -82,8 +82,7 @@ class EditReport:
         if not self.fields:
             yield f"{self.path}: nothing to change; the file has these values."
             return
-        count = len(self.fields)
-        yield f"{self.path}: {count} field{'s' * (count != 1)} changed"
+        yield f"{self.path}: {counted(len(self.fields), 'field')} changed"
         yield from (f"  {field}" for field in self.fields)
         if self.archive_name is not None:
             yield f"Name in the DANDI archive: {self.archive_name} (the file is not renamed)"
@@ -120,6 +119,11 @@ def edit_metadata(path: str | Path, changes: Mapping[str, Any]) -> EditReport:
         If the file cannot be read or written, is read-only, a symbolic link, open in another
         program, or would not be valid any more.
     """
+    if not isinstance(changes, Mapping):
+        raise ArgumentError(
+            f"changes is {shown(changes)}; it must be a dictionary of values by the key, such as "
+            "{'Subject.sex': 'F'}."
+        )
     validators: dict[str, Any] = {}
     with drafted(path) as draft:
         with draft.reading() as (io, nwbfile):

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.filetypes.datetime_texts import DATE_AND_TIME, is_datetime, parse_datetimes
 from nwb_ophys.filetypes.files import read_small_file, require_file, unreadable_file
+from nwb_ophys.timing import Datetimes
 
 MAX_BYTES = 1 << 29
 """Length of the longest table."""
@@ -25,6 +27,7 @@ _NUMBER = re.compile(
 )
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+([eE][-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+_FORM = "A date and time has the form 2024-05-17T14:30:01.5+02:00. "
 _TRUTHS = {"true": True, "false": False}
 _ABSENT = {"", "nan", "na", "n/a", "null", "none"}
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
@@ -97,15 +100,33 @@ class TextTable:
             row = next((row for row, cell in enumerate(cells) if "," in cell), None)
             fault = "may have a decimal comma, or one of thousands"
         if row is not None:
-            name = f"'{self.names[index]}'" if self.names else str(index)
             said = f"'{cells[row]}' {fault}" if cells[row] else "a value is absent"
+            form = _FORM if ":" in cells[row] else ""  # such as 17.05.2024 14:30:01
             raise SourceError(
-                f"'{self.path}', line {self.lines[row]}, column {name}: {said}. Correct the "
-                "file, or name another column."
+                f"{self._place(row, index)}: {said}. {form}Correct the file, or name another "
+                "column."
             )
         truths = [_TRUTHS.get(cell.lower()) for cell in cells]
         pairs = zip(cells, truths, strict=True)
         return np.array([float(cell) if truth is None else truth for cell, truth in pairs], float)
+
+    def datetimes(self, index: int) -> Datetimes | None:
+        """Return a column as dates and times; None if its first value is something else.
+
+        Raises
+        ------
+        SourceError
+            If a further value is not a date and time, and where only some have a time zone; names
+            the line.
+        """
+        cells = self.columns[index]
+        if not cells or not is_datetime(cells[0]):
+            return None
+        return parse_datetimes(cells, [self._place(row, index) for row in range(len(cells))])
+
+    def _place(self, row: int, index: int) -> str:
+        name = f"'{self.names[index]}'" if self.names else str(index)
+        return f"'{self.path}', line {self.lines[row]}, column {name}"
 
 
 def read_table(path: Path, *, has_names: bool | None = None) -> TextTable:
@@ -121,7 +142,7 @@ def read_table(path: Path, *, has_names: bool | None = None) -> TextTable:
         In UTF-8, UTF-16 with its mark, or else Latin-1.
     has_names : bool, optional
         Whether the first line has the names of the columns; by default it has if one of its values
-        is not a number.
+        is neither a number nor a date and time.
 
     Raises
     ------
@@ -140,7 +161,7 @@ def read_table(path: Path, *, has_names: bool | None = None) -> TextTable:
     except csv.Error as error:
         raise unreadable_file(path, "a table", error) from error
     if has_names is None:
-        has_names = not all(_is_number(cell) or not cell for cell in rows[0])
+        has_names = not all(_is_number(c) or not c or is_datetime(c) for c in rows[0])
     names = tuple(rows[0]) if has_names else ()
     body = rows[1:] if has_names else rows
     columns = [list(column) for column in zip(*body, strict=True)] or [[] for _ in names]
@@ -176,17 +197,28 @@ def _not_text(path: Path) -> CorruptSourceError:
 
 
 def _delimiter_of(lines: Sequence[str]) -> str | None:
-    """Return the separator by which all lines have as many values; None for blanks."""
+    """Return the separator by which all lines have as many values; None for blanks.
+
+    A blank stands for the blanks that are not between a date and the time of the day.
+    """
     for delimiter in _DELIMITERS:
         counts = {len(row) for row in csv.reader(lines, delimiter=delimiter)}
         if len(counts) == 1 and counts != {1}:
             return delimiter
     counts = {len(line.split()) for line in lines}
-    if len(counts) == 1 and counts != {1}:
+    if len(counts) == 1 and counts != {1} and not DATE_AND_TIME.search(lines[0]):
         return None
+    counts = {len(_words(line)) for line in lines}
+    if len(counts) == 1 and counts != {1}:
+        return " "
     # A single column, or a table with a damaged line, which is named when it is split.
     most = max(_DELIMITERS, key=lambda each: sum(line.count(each) for line in lines))
     return most if sum(most in line for line in lines) > len(lines) / 2 else "\0"
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a line, of which a date and the time of the day are one."""
+    return DATE_AND_TIME.sub(r"\1T", line).split()
 
 
 def _split(path: Path, lines: Sequence[tuple[int, str]], delimiter: str | None) -> list[list[str]]:
@@ -199,6 +231,8 @@ def _split(path: Path, lines: Sequence[tuple[int, str]], delimiter: str | None) 
     """
     if delimiter is None:
         rows = [line.split() for _, line in lines]
+    elif delimiter == " ":
+        rows = [_words(line) for _, line in lines]
     elif delimiter == "\0":
         rows = [[line.strip().strip('"')] for _, line in lines]
     else:

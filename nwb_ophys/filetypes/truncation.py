@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, counted
 from nwb_ophys.filetypes.files import COPY_AGAIN
 
 ALLOW_TRUNCATED = "allow_truncated=True (on the command line --option allow_truncated=true)"
@@ -99,8 +99,8 @@ def warn_of_later_files(path: Path, later: Sequence[Path]) -> None:
         return
     last = f" to '{later[-1].name}'" if len(later) > 1 else ""
     warnings.warn(
-        f"'{path}' is truncated, so the recording ends there: the {len(later)} "
-        f"file{'' if len(later) == 1 else 's'} after it, '{later[0].name}'{last}, "
+        f"'{path}' is truncated, so the recording ends there: the "
+        f"{counted(len(later), 'file')} after it, '{later[0].name}'{last}, "
         f"{'is' if len(later) == 1 else 'are'} left out, since frames before them are missing.",
         UserWarning,
         stacklevel=1,

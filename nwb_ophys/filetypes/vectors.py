@@ -23,14 +23,14 @@ from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct, Store
 from nwb_ophys.filetypes.npy import check_npz, load_npy
 from nwb_ophys.filetypes.tables import TextTable, read_table
 from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
-from nwb_ophys.timing import UNITS
+from nwb_ophys.timing import UNITS, as_nanoseconds
 
 _INDEXED = re.compile(r"(.*?)\[(\d+)\]")
 _MOST_LISTED = 12
 _BLOCK = 1 << 20
 # Names by which programs call the times of samples, without their units.
 _TIME_NAMES = re.compile(
-    r"(frames?[ _]?)?(time|times|timestamp|timestamps|t|ts|tstamps?)", re.IGNORECASE
+    r"(frames?[ _]?)?(time|times|timestamp|timestamps|t|ts|tstamps?)|date[ _]?times?", re.IGNORECASE
 )
 
 
@@ -48,12 +48,16 @@ class Vector:
         Numbers or booleans, read where they are sliced.
     unit : str or None
         Unit that the file states as an attribute.
+    in_utc : bool or None
+        For nanoseconds from 1970 that dates and times were made of, whether they are in UTC or
+        without a time zone; None for other numbers.
     """
 
     label: str
     name: str
     values: Any
     unit: str | None = None
+    in_utc: bool | None = None
 
     def __len__(self) -> int:
         return int(self.values.shape[0])
@@ -133,19 +137,32 @@ class _Members(Mapping[str, Any]):
         """Return the unit that the file states for an array."""
         return None
 
+    def in_utc(self, name: str) -> bool:
+        """Return whether dates and times are in UTC; those of NumPy have no time zone."""
+        return False
+
 
 class _Columns(_Members):
-    """Columns of a table, which become numbers when they are asked for."""
+    """Columns of a table, which become numbers or dates and times when they are asked for."""
 
     kind = "column"
 
     def __init__(self, table: TextTable) -> None:
         keys = table.names or [str(index) for index in range(len(table.columns))]
         super().__init__(table.path, dict.fromkeys(keys))
-        self._table = table
+        self._table, self._in_utc = table, False
 
     def __getitem__(self, name: str) -> Any:
-        return self._table.numbers(self._table.index_of(name))
+        index = self._table.index_of(name)
+        found = self._table.datetimes(index)
+        if found is None:
+            return self._table.numbers(index)
+        self._in_utc = found.in_utc
+        return found.nanoseconds.astype("datetime64[ns]")
+
+    def in_utc(self, name: str) -> bool:
+        """Return whether the column that was read has time zones."""
+        return self._in_utc
 
     def __contains__(self, name: object) -> bool:
         try:
@@ -258,6 +275,9 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
     values = members[name]
     shown = name if index is None else f"{name}[{index}]"
     label = f"{members.kind}{f' {shown!r}' if shown else ''} of '{members.path}'"
+    is_dates = values.dtype.kind == "M"
+    if is_dates:
+        values = as_nanoseconds(values, f"The values of the {label}")
     if values.dtype.kind not in "biuf":
         raise SourceError(f"The {label} is of type {values.dtype}, not of numbers.")
     return Vector(
@@ -265,6 +285,7 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
         name=name,
         values=_one_axis(values, index, label),
         unit=members.unit(name),
+        in_utc=members.in_utc(name) if is_dates else None,
     )
 
 

@@ -11,16 +11,20 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pynwb import NWBFile
 
 from nwb_ophys.dtypes import as_seconds
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.timing import (
     Clock,
+    Datetimes,
+    as_nanoseconds,
     extractor_times,
     interpolate_times,
     is_without_times,
     regular_times,
     usable_rate,
+    warn_of_distance,
 )
 
 
@@ -61,6 +65,11 @@ class TimeAlignment:
     """File from which the times were set; None for times of another origin."""
     _unshifted: NDArray[np.float64] | None = None
     """Times before the shift; None when they were not shifted."""
+    _datetimes: Datetimes | None = None
+    """Dates and times of the samples, which become seconds when the start of the session is known.
+    """
+    _are_counted = False
+    """Whether the dates and times have become seconds, by the start of the last file."""
     _delay_in_movie = 0.0
     """Seconds from the start of a movie of several recordings to that of these times."""
     _is_aligned = False
@@ -107,7 +116,19 @@ class TimeAlignment:
         return self._regular_timestamps() if native is None else np.asarray(native, dtype=float)
 
     def get_timestamps(self) -> NDArray[np.float64]:
-        """Return the times of the samples in seconds, as they will be written."""
+        """Return the times of the samples in seconds, as they will be written.
+
+        Raises
+        ------
+        MetadataError
+            If they were set as dates and times, since the start of the session is not known yet.
+        """
+        if self._datetimes is not None and not self._are_counted:
+            raise MetadataError(
+                f"The times of {type(self).__name__} are dates and times, which become seconds "
+                "when they are written, by the start of the session; set other times, or use "
+                "get_datetimes()."
+            )
         times = extractor_times(self.extractor)
         return self._regular_timestamps() if times is None else times
 
@@ -131,6 +152,46 @@ class TimeAlignment:
         """
         self._set_times(aligned_timestamps)
         self._unshifted, self._is_aligned, self.times_origin = None, True, None
+        self._datetimes = None
+
+    def set_aligned_datetimes(self, datetimes: ArrayLike, *, in_utc: bool) -> None:
+        """Set the times of the samples as dates and times.
+
+        They are written as seconds from the start of the session, or from the
+        ``timestamps_reference_time`` if the metadata states one.
+
+        Parameters
+        ----------
+        datetimes : array-like of numpy.datetime64, shape (samples,)
+            Exact to the nanosecond.
+        in_utc : bool
+            Whether they are in UTC. Otherwise they are local times, in the time zone in which the
+            start of the session is stated.
+        """
+        nanoseconds = as_nanoseconds(datetimes, f"The times for {type(self).__name__}")
+        self.set_aligned_timestamps((nanoseconds - nanoseconds[:1]) / 1e9)
+        self._datetimes = Datetimes(nanoseconds=nanoseconds, in_utc=in_utc)
+        self._are_counted = False
+
+    def get_datetimes(self) -> NDArray[np.datetime64] | None:
+        """Return the dates and times that were set; None for times of another kind."""
+        found = self._datetimes
+        return None if found is None else found.nanoseconds.view("datetime64[ns]")
+
+    def count_from_start_of(self, nwbfile: NWBFile) -> None:
+        """Count times that were set as dates and times from the time zero of a file.
+
+        Parameters
+        ----------
+        nwbfile : pynwb.NWBFile
+        """
+        if self._datetimes is None:
+            return
+        seconds = self._datetimes.seconds_from(nwbfile.timestamps_reference_time)
+        if not np.array_equal(seconds, self.extractor.get_timestamps()):
+            warn_of_distance(seconds, f"The first date and time of {type(self).__name__}")
+            self._set_times(seconds)
+        self._are_counted = True
 
     @_former_names(t0="aligned_starting_time")
     def set_aligned_starting_time(self, aligned_starting_time: float) -> None:
@@ -142,10 +203,11 @@ class TimeAlignment:
             Zero of the recording's own clock, in seconds from the start of the session. A second
             call replaces the shift instead of adding to it.
         """
-        if not np.isfinite(aligned_starting_time):
+        is_number = np.asarray(aligned_starting_time).dtype.kind in "iuf"
+        if not (is_number and np.isfinite(aligned_starting_time)):
             raise MetadataError(
-                f"The starting time is {aligned_starting_time}; it must be a finite number of "
-                "seconds."
+                f"The starting time is {shown(aligned_starting_time)}; it must be a finite number "
+                "of seconds."
             )
         self._shift(float(aligned_starting_time))
         self._is_aligned = True

@@ -13,9 +13,8 @@ from typing import Any, ClassVar
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import OptionError, SourceArgumentError
+from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceArgumentError
 from nwb_ophys.html_tables import html_table
-from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
     arguments_signature,
@@ -32,6 +31,7 @@ from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
 from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
+from nwb_ophys.interfaces.reopenable import Reopenable
 from nwb_ophys.interfaces.streams import Part, part_name, streams_of
 from nwb_ophys.interfaces.summary import facts_of
 from nwb_ophys.interfaces.witness import witnessed
@@ -73,7 +73,7 @@ class _Signature:
         return arguments_signature(with_common_arguments(cls.Source))
 
 
-class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
+class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
     """Base class of all interfaces: one extractor and its metadata, convertible to NWB.
 
     A format subclasses :class:`ImagingInterface` or :class:`SegmentationInterface`, declares its
@@ -136,7 +136,16 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         arguments = {each: with_absolute_paths(getattr(parsed, each)) for each in fields}
         self.source: Any = type(self).Source(**arguments)
         self.allow_outside = with_absolute_paths(as_paths(parsed.allow_outside))
-        given = [path for each in fields for path in paths_in(getattr(parsed, each))]
+        self.open_source([path for each in fields for path in paths_in(getattr(parsed, each))])
+
+    def open_source(self, given: Iterable[Path]) -> None:
+        """Open the extractor of :attr:`source`.
+
+        Parameters
+        ----------
+        given : iterable of pathlib.Path
+            Paths of the arguments, as the user gave them.
+        """
         with (
             listed_once(),
             reading_from(given, self.allow_outside) as self._reach,
@@ -175,9 +184,14 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
     def possible_facts(self) -> Mapping[str, Any]:
         """Return :meth:`describe` without numbers that no instrument has, which a warning names."""
-        paths = paths_of(self)
+        paths, stated = paths_of(self), self.describe()
+        if not isinstance(stated, Mapping):
+            raise MetadataError(
+                f"describe() of {type(self).__name__} returned a {type(stated).__name__}; it must "
+                "return a dictionary, which is empty if the files state nothing."
+            )
         name = str(paths[0]) if paths else type(self).__name__
-        return without_impossible(self.describe(), name)
+        return without_impossible(stated, name)
 
     def part(self) -> str:
         """Return the part of its recording that this is, such as ``Channel 1``, for names.
@@ -394,6 +408,7 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
 
     def add_prepared(self, nwbfile: NWBFile, prepared: Prepared) -> None:
         """Add what :meth:`add_to_nwbfile` adds, from a prepared conversion."""
+        self.count_from_start_of(nwbfile)
         self.add_to_nwbfile(nwbfile, prepared.metadata, **prepared.options)
 
     def with_extractor(self, extractor: Any) -> Any:
@@ -401,6 +416,32 @@ class BaseOphysInterface(Detectable, TimeAlignment, Closeable, Convertible):
         other = copy.copy(self)
         other.extractor = extractor
         return other
+
+
+def check_extractor(interface: Any, method: str, kind: str, of_arrays: str) -> None:
+    """Raise unless the extractor of an interface has a method.
+
+    Parameters
+    ----------
+    interface : BaseOphysInterface
+    method : str
+    kind : str
+        Class of roiextractors that has it, for the message.
+    of_arrays : str
+        Class of ours that makes one of arrays.
+
+    Raises
+    ------
+    ArgumentError
+        With what :meth:`BaseOphysInterface.open` returned.
+    """
+    found = interface.extractor
+    if not hasattr(found, method):
+        what = "nothing (None)" if found is None else f"a {type(found).__name__}"
+        raise ArgumentError(
+            f"open() of {type(interface).__name__} returned {what}; it must return an {kind} of "
+            f"roiextractors, or, for arrays, nwb_ophys.extractors.arrays.{of_arrays}."
+        )
 
 
 def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import ArgumentError
+from nwb_ophys.errors import ArgumentError, OptionError, shown
 from nwb_ophys.interfaces.closing import empty
 from nwb_ophys.interfaces.provenance import ConversionProvenance
 from nwb_ophys.interfaces.reopening import opener_of
@@ -67,6 +67,28 @@ class Prepared:
         """Add all streams to an ``NWBFile``; their data are read when it is written."""
         joined = attrs.evolve(self, metadata=join_file(self.metadata, nwbfile))
         self.source.add_prepared(nwbfile, joined)
+
+
+def all_options(conversion_options: Any, by_name: Mapping[str, Any]) -> dict[str, Any]:
+    """Return conversion options that were given as a dictionary and by name in one.
+
+    Parameters
+    ----------
+    conversion_options : Mapping or None
+    by_name : Mapping
+        These win.
+
+    Raises
+    ------
+    OptionError
+        If the first is not a dictionary.
+    """
+    if conversion_options is not None and not isinstance(conversion_options, Mapping):
+        raise OptionError(
+            f"conversion_options is {shown(conversion_options)}; it must be a dictionary, such as "
+            "{'stub': 20}, or {'movie': {'stub': 20}} for the stream 'movie' of a converter."
+        )
+    return {**(conversion_options or {}), **by_name}
 
 
 class Convertible(ABC):
@@ -208,7 +230,7 @@ class Convertible(ABC):
             observer=observer,
         )
         _check_how(how, nwbfile_path)
-        given = {**(conversion_options or {}), **options}
+        given = all_options(conversion_options, options)
         joins_file = append or nwbfile is not None
         if cluster is not None:
             check_cluster(nwbfile_path, how, is_new=nwbfile is None)
@@ -282,7 +304,7 @@ class Convertible(ABC):
         conversion_options, **options
             See :meth:`run_conversion`.
         """
-        return _start(self.prepare(metadata, {**(conversion_options or {}), **options}))
+        return _start(self.prepare(metadata, all_options(conversion_options, options)))
 
 
 def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:

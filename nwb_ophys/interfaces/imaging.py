@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import attrs
@@ -15,7 +16,7 @@ from nwb_ophys.interfaces.arguments import (
     iterator_options_argument,
     stub_of,
 )
-from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.base import BaseOphysInterface, check_extractor
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
 from nwb_ophys.interfaces.rates import check_rate_is_known
@@ -84,8 +85,10 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
     states_movies: ClassVar[bool] = False
     """Whether files of the format say that they hold a movie, so that one sample is no snapshot."""
 
-    def __init__(self, *args: Any, **source: Any) -> None:
-        super().__init__(*args, **source)
+    def open_source(self, given: Iterable[Path]) -> None:
+        """Open the extractor, which several threads may open again to read at once."""
+        super().open_source(given)
+        check_extractor(self, "get_series", "ImagingExtractor", "ArrayImagingExtractor")
         if self.opens_again:
             opening = functools.partial(type(self).open, self.source)
             self.extractor.open_again = functools.partial(_opened_within, self._reach, opening)
@@ -136,6 +139,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         pynwb.NWBFile
             The same.
         """
+        self.count_from_start_of(nwbfile)
         chosen = self.parse_options(options)
         kind = chosen.photon_series_type or self.photon_series_type
         full = self.for_options(self.joined_metadata(nwbfile, metadata, options), options)

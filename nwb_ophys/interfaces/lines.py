@@ -80,6 +80,7 @@ class LineScanInterface(BaseOphysInterface, DeviceWriter, LineScanWriter):
         pynwb.NWBFile
             The same.
         """
+        self.count_from_start_of(nwbfile)
         chosen = self.parse_options(options)
         full = self.joined_metadata(nwbfile, metadata)
         stub = stub_of(chosen, "line")

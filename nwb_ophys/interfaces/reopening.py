@@ -17,6 +17,7 @@ import numpy as np
 
 from nwb_ophys.errors import ArgumentError, SourceError
 from nwb_ophys.interfaces.closing import close_all, empty
+from nwb_ophys.interfaces.reopenable import Reopenable
 from nwb_ophys.interfaces.source_facts import source_facts
 from nwb_ophys.interfaces.witness import Witness, note_elsewhere, witnessed
 from nwb_ophys.storage.identity import UnknownSourceError
@@ -37,7 +38,7 @@ class Remaking(Protocol):
 
 @attrs.frozen(kw_only=True)
 class InterfaceRemaking:
-    """Makes an interface again.
+    """Makes an interface of another package again.
 
     Attributes
     ----------
@@ -55,13 +56,34 @@ class InterfaceRemaking:
     def make(self) -> Any:
         """Return the interface."""
         given = {
-            name: value.make() if isinstance(value, InterfaceRemaking) else value
+            name: value.make() if isinstance(value, (InterfaceRemaking, OwnRemaking)) else value
             for name, value in self.arguments.items()
         }
         with times_follow(self.times is not None):
             made = self.cls(**given)
         if self.times is not None:
             made.set_aligned_timestamps(self.times)
+        return made
+
+
+@attrs.frozen(kw_only=True)
+class OwnRemaking:
+    """Makes an interface of this package again, as unpickling does.
+
+    Attributes
+    ----------
+    cls : type
+    state : Mapping
+        Everything but what is opened.
+    """
+
+    cls: type
+    state: Mapping[str, Any]
+
+    def make(self) -> Any:
+        """Return the interface."""
+        made: Any = object.__new__(self.cls)
+        made.__setstate__(self.state)
         return made
 
 
@@ -124,6 +146,8 @@ def remaking_of(source: Any, name: str = "") -> Remaking:
             "opens the data in this way."
         )
     arguments = {key: _sendable(value, key, stream) for key, value in _arguments(source, stream)}
+    if isinstance(source, Reopenable):
+        return OwnRemaking(cls=type(source), state=source.__getstate__())
     times = source.get_timestamps() if getattr(source, "times_are_set", False) else None
     return InterfaceRemaking(cls=type(source), arguments=arguments, times=times)
 

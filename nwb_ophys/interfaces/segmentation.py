@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -16,7 +17,12 @@ from nwb_ophys.interfaces.arguments import (
     iterator_options_argument,
     stub_of,
 )
-from nwb_ophys.interfaces.base import BaseOphysInterface, among_others, filled_with_options
+from nwb_ophys.interfaces.base import (
+    BaseOphysInterface,
+    among_others,
+    check_extractor,
+    filled_with_options,
+)
 from nwb_ophys.interfaces.conversion import join_file
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
@@ -92,6 +98,11 @@ class SegmentationInterface(
 
     Options = SegmentationOptions
 
+    def open_source(self, given: Iterable[Path]) -> None:
+        """Open the extractor."""
+        super().open_source(given)
+        check_extractor(self, "get_roi_ids", "SegmentationExtractor", "ArraySegmentationExtractor")
+
     def made_from(self) -> MadeFrom | None:
         """Return what the files state of the movie that they were made from: the names of files."""
         paths = paths_of(self)
@@ -160,6 +171,7 @@ class SegmentationInterface(
         pynwb.NWBFile
             The same.
         """
+        self.count_from_start_of(nwbfile)
         chosen = self.parse_options(options)
         given = among_others(self, metadata, options)
         full = filled_with_options(self, given, options)

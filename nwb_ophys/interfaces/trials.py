@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pynwb import NWBFile
 
 from nwb_ophys.documents import parse_source_json
-from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.errors import OptionError, SourceError, SourceNotFoundError, counted
 from nwb_ophys.filetypes.files import read_small_file, unreadable_file
 from nwb_ophys.filetypes.tables import TextTable, read_table, typed_column
 from nwb_ophys.filetypes.vectors import split_unit
@@ -27,7 +27,7 @@ from nwb_ophys.metadata import (
     session_schemas,
 )
 from nwb_ophys.paths import with_short_paths
-from nwb_ophys.timing import seconds_per
+from nwb_ophys.timing import Datetimes, seconds_per, warn_of_distance
 from nwb_ophys.writers.trials import add_trials, check_column_names
 
 _SIDECAR_BYTES = 1 << 22
@@ -52,7 +52,8 @@ class TrialsSource:
         default=None,
     )
     zero: float = argument(
-        "Time on the clock of the file at which the session started, in seconds; it is subtracted.",
+        "Time on the clock of the file at which the session started, in seconds; it is subtracted. "
+        "Not for dates and times.",
         default=0.0,
     )
     descriptions_path: Path | None = argument(
@@ -69,12 +70,14 @@ class Trials:
     Attributes
     ----------
     start_times, stop_times : numpy.ndarray of float64, shape (trials,)
-        In seconds from the start of the session.
+        In seconds from the start of the session; for dates and times from that of the first trial.
     columns : dict of str to (numpy.ndarray or list of str)
         Further columns, as booleans, integers, numbers or texts.
     descriptions : dict of str to str
     ids : numpy.ndarray of int64 or None
         The column ``id``, if the table has one.
+    first : Datetimes or None
+        Date and time of the start of the first trial, if the table has such.
     """
 
     start_times: NDArray[np.float64]
@@ -82,6 +85,18 @@ class Trials:
     columns: dict[str, Any]
     descriptions: dict[str, str]
     ids: NDArray[np.int64] | None = None
+    first: Datetimes | None = None
+
+    def times_in(self, nwbfile: NWBFile) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the starts and ends as a file counts them."""
+        if self.first is None:
+            return self.start_times, self.stop_times
+        starts, stops = (
+            self.first.later(each).seconds_from(nwbfile.timestamps_reference_time)
+            for each in (self.start_times, self.stop_times)
+        )
+        warn_of_distance(starts, "The start of the first trial")
+        return starts, stops
 
 
 class TrialsInterface(BaseOphysInterface):
@@ -140,10 +155,11 @@ class TrialsInterface(BaseOphysInterface):
         """
         self.parse_options(options)
         trials = self.extractor
+        starts, stops = trials.times_in(nwbfile)
         return add_trials(
             nwbfile,
-            trials.start_times,
-            trials.stop_times,
+            starts,
+            stops,
             trials.columns,
             trials.descriptions,
             ids=trials.ids,
@@ -152,14 +168,16 @@ class TrialsInterface(BaseOphysInterface):
     def summary(self) -> str:
         """Return the number of trials, their times and columns in one line."""
         trials = self.extractor
-        number = len(trials.start_times)
         columns = ", ".join(f"'{name}'" for name in trials.columns) or "none"
         source = with_short_paths(f"'{self.source.file_path}'")
-        return (
-            f"{number} trial{'' if number == 1 else 's'} of {source} from "
-            f"{trials.start_times[0]:.6g} s to {trials.stop_times[-1]:.6g} s after the start of "
-            f"the session; further columns: {columns}."
-        )
+        if trials.first is None:
+            start, stop = trials.start_times[0], trials.stop_times[-1]
+            span = f"{start:.6g} s to {stop:.6g} s after the start of the session"
+        else:
+            last = trials.first.later(trials.stop_times[-1:])
+            span = f"{trials.first.in_words(0)} to {last.in_words(0)}"
+        number = counted(len(trials.start_times), "trial")
+        return f"{number} of {source} from {span}; further columns: {columns}."
 
 
 def read_trials(source: TrialsSource) -> Trials:
@@ -180,9 +198,13 @@ def read_trials(source: TrialsSource) -> Trials:
     start = _column(table, names, source.start, "start", _LIKE_START)
     stop_key = "stop" if source.duration is None else "duration"
     stop = _column(table, names, getattr(source, stop_key), stop_key, _LIKE_STOP)
-    factor = _seconds_per(table, start, source.unit)
-    starts = table.numbers(start) * factor
-    stops = table.numbers(stop) * _seconds_per(table, stop, source.unit)
+    dated = table.datetimes(start)
+    if dated is None:
+        factor = _seconds_per(table, start, source.unit)
+        starts = table.numbers(start) * factor
+    else:
+        factor, starts = 1.0, dated.seconds_after(dated.nanoseconds[0])
+    stops = _stops(table, stop, source, dated)
     if stop_key == "duration":
         stops = starts + stops
     _check_times(table, starts, stops)
@@ -199,7 +221,32 @@ def read_trials(source: TrialsSource) -> Trials:
         columns=columns,
         descriptions=_descriptions(source, list(columns), table.names),
         ids=_ids(table, ids[0]) if ids else None,
+        first=None if dated is None else dated.later(starts[:1]),
     )
+
+
+def _stops(
+    table: TextTable, index: int, source: TrialsSource, starts: Datetimes | None
+) -> NDArray[np.float64]:
+    """Return the ends or durations of trials in seconds, after the first start if it is a date."""
+    dated = None if starts is None else table.datetimes(index)
+    if starts is not None and source.zero:
+        raise SourceError(
+            f"zero is {source.zero:g}, but '{table.path}' has dates and times, which count from "
+            "the start of the session by themselves; leave zero out."
+        )
+    if starts is not None and source.unit is not None and source.duration is None:
+        raise OptionError(
+            f"unit={source.unit} is given, but '{table.path}' has dates and times; leave unit out."
+        )
+    if starts is not None and source.duration is None:
+        if dated is None or dated.in_utc != starts.in_utc:
+            raise SourceError(
+                f"'{table.path}': the column '{table.names[index]}' must have dates and times in "
+                "the form of the starts, with or without time zones; or give duration=COLUMN."
+            )
+        return dated.seconds_after(starts.nanoseconds[0])
+    return table.numbers(index) * _seconds_per(table, index, source.unit)
 
 
 def _column(

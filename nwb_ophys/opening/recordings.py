@@ -188,7 +188,7 @@ class Recording:
 
 
 def open_recording(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     format_names: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
     *,
@@ -200,7 +200,7 @@ def open_recording(
 
     Parameters
     ----------
-    paths : sequence of path-like
+    paths : path-like or sequence of path-like
     format_names : sequence of str
         Empty to detect the format of each path; one name for all paths; or one for each.
     options : Mapping, optional
@@ -226,7 +226,8 @@ def open_recording(
     OptionError
         If no stream knows an option, or there is no stream of a name to leave out.
     """
-    places = [_place(path) for path in paths]
+    given_paths = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    places = [_place(path) for path in given_paths]
     with (
         witnessed() as witness,
         reading_recordings(places, options or {}),

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.dtypes import as_seconds
-from nwb_ophys.errors import ArgumentError, OptionError, SourceError
+from nwb_ophys.errors import ArgumentError, OptionError, SourceError, counted
+from nwb_ophys.filetypes.datetime_texts import parse_datetimes
 from nwb_ophys.filetypes.vectors import Vector, opened_vector, split_unit, whole
 from nwb_ophys.interfaces.alignment import TimesOrigin
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.opening.edges import find_edges, levels_of
-from nwb_ophys.opening.pulses import Matched, Rules, counted, match_pulses, match_times
+from nwb_ophys.opening.pulses import Matched, Rules, match_pulses, match_times
 from nwb_ophys.opening.recordings import Recording
 from nwb_ophys.opening.times_given import (
     GivenFile,
@@ -37,7 +38,7 @@ from nwb_ophys.opening.times_of_streams import (
     untimed_movies,
 )
 from nwb_ophys.outside import reading_from
-from nwb_ophys.timing import LONGEST_S, UNITS, is_without_times, seconds_per
+from nwb_ophys.timing import LONGEST_S, UNITS, Datetimes, is_without_times, seconds_per
 
 _MOST_TIMES = 100_000_000
 # Units lie factors of 1000 apart, so that a rate fits only one of them within this factor.
@@ -111,8 +112,7 @@ def apply_times(
         lines = [line for each in new for line in each.lines]
         lines += _others_in_words(interfaces, {each.target.name for each in new})
         for each in new:
-            each.target.interface.set_aligned_timestamps(each.times)
-            each.target.interface.times_origin = each.origin
+            each.set()
     if added is not None:
         lines.append(f"trials: {added.summary()}")
     if new or added is not None:
@@ -125,9 +125,19 @@ class _NewTimes:
     """Times for one stream, and what to say of them."""
 
     target: Target
-    times: NDArray[np.float64]
+    times: NDArray[np.float64] | Datetimes
     origin: TimesOrigin
     lines: tuple[str, ...]
+
+    def set(self) -> None:
+        """Set the times of the stream."""
+        interface, times = self.target.interface, self.times
+        if isinstance(times, Datetimes):
+            moments = times.nanoseconds.view("datetime64[ns]")
+            interface.set_aligned_datetimes(moments, in_utc=times.in_utc)
+        else:
+            interface.set_aligned_timestamps(times)
+        interface.times_origin = self.origin
 
 
 def _interfaces_of(source: Any) -> Mapping[str, Any]:
@@ -193,16 +203,16 @@ def _new_times(
         targets = targets_of(interfaces, parsed.stream, cls is GivenTimes)
         with reading_from([path], []):
             if isinstance(parsed, GivenPulses):
-                found, lines = _from_pulses(path, parsed, targets[0])
+                found, lines, dated = _from_pulses(path, parsed, targets[0])
             else:
-                found, lines = _from_times(path, parsed, targets[0])
+                found, lines, dated = _from_times(path, parsed, targets[0])
         for note in found.notes:
             warnings.warn(f"'{path}': {note}", UserWarning, stacklevel=5)
-        values = _counted_from(found.times, parsed.zero)
+        values = _counted_from(found.times, parsed.zero, dated)
         lines.append(_matched_line(targets, values, found, path))
         origin = TimesOrigin(path=path, settings=_settings(parsed))
         for index, target in enumerate(targets):
-            _check_rate(target, values)
+            _check_rate(target, found.times)
             yield _NewTimes(
                 target=target, times=values, origin=origin, lines=() if index else tuple(lines)
             )
@@ -227,9 +237,11 @@ def _rules(parsed: Any) -> Rules:
 # --- times ----------------------------------------------------------------------------------------
 
 
-def _from_times(path: Path, parsed: Any, target: Target) -> tuple[Matched, list[str]]:
+def _from_times(
+    path: Path, parsed: Any, target: Target
+) -> tuple[Matched, list[str], Datetimes | None]:
     with opened_vector(path, parsed.column) as vector:
-        seconds, unit = _seconds(vector, parsed, target)
+        seconds, unit, dated = _seconds(vector, parsed, target)
     found = match_times(
         seconds,
         target.num_samples,
@@ -237,11 +249,18 @@ def _from_times(path: Path, parsed: Any, target: Target) -> tuple[Matched, list[
         rules=_rules(parsed),
         noun=target.noun,
     )
-    return found, [f"times: {vector.label}, {counted(seconds.size, 'value')}, {unit}."]
+    return found, [f"times: {vector.label}, {counted(seconds.size, 'value')}, {unit}."], dated
 
 
-def _seconds(vector: Vector, parsed: Any, target: Target) -> tuple[NDArray[np.float64], str]:
-    """Return ascending times in seconds, and their unit in words."""
+def _seconds(
+    vector: Vector, parsed: Any, target: Target
+) -> tuple[NDArray[np.float64], str, Datetimes | None]:
+    """Return ascending times in seconds, their unit in words, and dates and times, if any.
+
+    Dates and times are returned as the seconds after the first one.
+    """
+    if vector.in_utc is not None:
+        return _seconds_of_datetimes(vector, parsed)
     stated = vector.unit or split_unit(vector.name.rpartition("/")[2])[1]
     factor = seconds_per(parsed.unit, stated, f"the {vector.label}")
     values = whole(vector, _MOST_TIMES)
@@ -262,7 +281,24 @@ def _seconds(vector: Vector, parsed: Any, target: Target) -> tuple[NDArray[np.fl
     if factor is not None:
         by = "as given" if parsed.unit is not None else "as the file states"
         shown = f"in {parsed.unit or stated}, {by}"
-    return seconds, shown
+    return seconds, shown, None
+
+
+def _seconds_of_datetimes(
+    vector: Vector, parsed: Any
+) -> tuple[NDArray[np.float64], str, Datetimes]:
+    values, in_utc = whole(vector, _MOST_TIMES), bool(vector.in_utc)
+    for key in ("unit", "after", "before"):
+        if getattr(parsed, key, None) is not None:
+            raise OptionError(
+                f"{key} is given, but the {vector.label} has dates and times, not numbers; leave "
+                f"{key} out."
+            )
+    dated = Datetimes(nanoseconds=values, in_utc=in_utc)
+    seconds = dated.seconds_after(values[:1])
+    _check_ascending(seconds, vector.label)
+    zone = "with a time zone" if in_utc else "without a time zone: local times of the session"
+    return seconds, f"dates and times {zone}", dated
 
 
 def _differences(values: NDArray[Any], base: Any) -> NDArray[Any]:
@@ -313,7 +349,7 @@ def _check_in_seconds(values: NDArray[np.float64], vector: Vector, target: Targe
     )
     raise OptionError(
         f"The {vector.label} states no unit. In seconds it has {rate:.4g} Hz, but the source of "
-        f"'{target.name}' states {target.rate:.4g} Hz; give unit={fitting}, or unit=s if it is so."
+        f"{target.label} states {target.rate:.4g} Hz; give unit={fitting}, or unit=s if it is so."
     )
 
 
@@ -326,8 +362,39 @@ def _check_not_of_calendar(seconds: NDArray[np.float64], vector: Vector, parsed:
         )
 
 
-def _counted_from(times: NDArray[np.float64], zero: Any) -> NDArray[np.float64]:
-    return times - (times[0] if zero == "first" else float(zero or 0.0))
+def _counted_from(
+    times: NDArray[np.float64], zero: Any, dated: Datetimes | None
+) -> NDArray[np.float64] | Datetimes:
+    """Return times that count from the start of the session, or else dates and times.
+
+    Parameters
+    ----------
+    times : numpy.ndarray of float64
+        Those of the samples, on the clock of the file.
+    zero : float, str or None
+        The start on this clock, as the user gives it.
+    dated : Datetimes or None
+        Dates and times of the file, from the first of which the times count.
+    """
+    is_number = zero is not None and not isinstance(zero, str)
+    if zero == "first":
+        return times - times[0]
+    if dated is None and (zero is None or is_number):
+        return times - float(zero or 0.0)
+    if dated is None or is_number:
+        other = "numbers" if dated is None else "dates and times"
+        raise OptionError(
+            f"zero is {zero}, but the file has {other}; give zero in the form of its times, or "
+            "zero=first if the first frame is the start."
+        )
+    found = dated.later(times)
+    if zero is None:
+        return found
+    start = parse_datetimes([zero], ["zero"])
+    if start.in_utc != dated.in_utc:
+        has, lacks = ("zero", "the file") if start.in_utc else ("the file", "zero")
+        raise OptionError(f"{has} states a time zone, and {lacks} does not; give both or neither.")
+    return found.seconds_after(start.nanoseconds[0])
 
 
 _PULSE_NAMES = re.compile(
@@ -342,15 +409,17 @@ _PULSE_NAMES = re.compile(
 # --- pulses ---------------------------------------------------------------------------------------
 
 
-def _from_pulses(path: Path, parsed: GivenPulses, target: Target) -> tuple[Matched, list[str]]:
+def _from_pulses(
+    path: Path, parsed: GivenPulses, target: Target
+) -> tuple[Matched, list[str], Datetimes | None]:
     _check_form(parsed)
     with opened_vector(path, parsed.column, names=_PULSE_NAMES) as vector:
         if parsed.rate is None and parsed.time is None:
-            pulses, unit = _seconds(vector, parsed, target)
+            pulses, unit, dated = _seconds(vector, parsed, target)
             line = f"pulses: {vector.label}, {counted(pulses.size, 'time')} of pulses, {unit}."
             hint = ""
         else:
-            pulses, line, hint = _edges_of(path, vector, parsed, target)
+            pulses, line, hint, dated = _edges_of(path, vector, parsed, target)
     inside = np.ones(pulses.size, bool)
     if parsed.after is not None:
         inside &= pulses >= parsed.after
@@ -368,7 +437,7 @@ def _from_pulses(path: Path, parsed: GivenPulses, target: Target) -> tuple[Match
         noun=target.noun,
         hint=hint,
     )
-    return found, [line]
+    return found, [line], dated
 
 
 def _check_form(parsed: GivenPulses) -> None:
@@ -387,8 +456,10 @@ def _check_form(parsed: GivenPulses) -> None:
 
 def _edges_of(
     path: Path, vector: Vector, parsed: GivenPulses, target: Target
-) -> tuple[NDArray[np.float64], str, str]:
-    """Return the times of the edges of a trace, a line about them, and a hint for errors."""
+) -> tuple[NDArray[np.float64], str, str, Datetimes | None]:
+    """Return the times of the edges of a trace, a line, a hint for errors, and any dates."""
+    if vector.in_utc is not None:
+        raise OptionError(f"The {vector.label} has dates and times, and is not a trace.")
 
     def blocks() -> Iterator[NDArray[Any]]:
         return vector.blocks() if parsed.bit is None else _bits(vector, parsed.bit)
@@ -396,6 +467,7 @@ def _edges_of(
     label = vector.label if parsed.bit is None else f"bit {parsed.bit} of the {vector.label}"
     levels = levels_of(blocks, label, parsed.threshold)
     edges = find_edges(blocks, levels, falling=parsed.edge == "falling")
+    dated = None
     if parsed.time is None:
         seconds = edges.samples / float(parsed.rate or 1.0)
     else:
@@ -405,7 +477,8 @@ def _edges_of(
                     f"The {clock.label} has {len(clock)} values, but the {vector.label} has "
                     f"{len(vector)}; each sample of the trace needs a time."
                 )
-            seconds = _seconds(clock, parsed, attrs.evolve(target, rate=None))[0][edges.samples]
+            times, _, dated = _seconds(clock, parsed, attrs.evolve(target, rate=None))
+            seconds = times[edges.samples]
     how = "halfway" if parsed.threshold is None else "as given"
     line = (
         f"pulses: {label}, {counted(int(seconds.size), f'{parsed.edge} edge')}; low level "
@@ -415,7 +488,7 @@ def _edges_of(
     if edges.begins_behind:
         side = "below" if parsed.edge == "falling" else "above"
         hint = f" The trace begins {side} the threshold: one pulse may have begun before it."
-    return seconds, line, hint
+    return seconds, line, hint, dated
 
 
 def _bits(vector: Vector, bit: int) -> Iterator[NDArray[Any]]:
@@ -431,17 +504,23 @@ def _bits(vector: Vector, bit: int) -> Iterator[NDArray[Any]]:
 
 
 def _matched_line(
-    targets: Sequence[Target], times: NDArray[np.float64], found: Matched, path: Path
+    targets: Sequence[Target],
+    times: NDArray[np.float64] | Datetimes,
+    found: Matched,
+    path: Path,
 ) -> str:
     names = listed(target.name for target in targets) if targets[0].name else "The recording"
     target = targets[0]
     each = f", {found.per_sample} for each {target.noun}" if found.per_sample > 1 else ""
-    rate = f", {_mean_rate(times):.6g} Hz on average" if times.size > 1 else ""
+    rate = f", {_mean_rate(found.times):.6g} Hz on average" if found.times.size > 1 else ""
+    if isinstance(times, Datetimes):
+        span = f"{times.in_words(0)} to {times.in_words(-1)}"
+    else:
+        span = f"{times[0]:.6g} s to {times[-1]:.6g} s after the start of the session"
     verb = "have" if len(targets) > 1 else "has"
     return (
         f"{names} {verb} {counted(target.num_samples, target.noun)} at the times of "
-        f"'{path.name}'{each}: {times[0]:.6g} s to {times[-1]:.6g} s after the start of the "
-        f"session{rate}; {found.num_used} of {found.num_given} used."
+        f"'{path.name}'{each}: {span}{rate}; {found.num_used} of {found.num_given} used."
     )
 
 
@@ -456,7 +535,7 @@ def _check_rate(target: Target, times: NDArray[np.float64]) -> None:
     rate = 1 / float(np.median(np.diff(times)))
     if abs(rate - target.rate) > _RATE_TOLERANCE * target.rate:
         warnings.warn(
-            f"By its new times '{target.name}' has {rate:.4g} Hz, but its source states "
+            f"By its new times {target.label} has {rate:.4g} Hz, but its source states "
             f"{target.rate:.4g} Hz. The new times are written; check the unit, the channel and "
             "per_sample.",
             UserWarning,

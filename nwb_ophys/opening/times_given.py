@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
 from nwb_ophys.errors import OptionError
+from nwb_ophys.filetypes.datetime_texts import is_datetime
 from nwb_ophys.interfaces.arguments import argument, arguments_schema, check_paths, parse_arguments
 from nwb_ophys.interfaces.trials import TrialsSource
 from nwb_ophys.metadata.value_texts import parse_options
@@ -39,8 +41,8 @@ class GivenFile:
         default=None,
     )
     zero: float | str | None = argument(
-        "Time on the clock of the file at which the session started, in seconds, or first for the "
-        "time of the first frame; it is subtracted.",
+        "Time on the clock of the file at which the session started, in seconds, or a date and "
+        "time if the file has such; or first for the time of the first frame. It is subtracted.",
         default=None,
     )
     per_sample: int | None = argument(
@@ -127,9 +129,10 @@ def parse_given(given: Any, cls: type[Given], streams: Collection[str]) -> Given
     owner = "times" if cls is GivenTimes else "pulses"
     found = stated_keys(given, owner, has_stream=True)
     parsed = _parsed(found, cls, owner)
-    if isinstance(parsed.zero, str) and parsed.zero != "first":
+    if isinstance(parsed.zero, str) and parsed.zero != "first" and not is_datetime(parsed.zero):
         raise OptionError(
-            f"{owner}: zero is '{parsed.zero}'; it must be a number of seconds, or first."
+            f"{owner}: zero is '{parsed.zero}'; it must be a number of seconds, a date and time "
+            "such as 2024-05-17T14:30:00+02:00, or first."
         )
     if parsed.per_sample is not None and parsed.plane >= parsed.per_sample:
         raise OptionError(
@@ -213,7 +216,11 @@ def _from_text(text: str, *, has_stream: bool) -> dict[str, Any]:
 
 def _parsed(found: Mapping[str, Any], cls: Any, owner: str) -> Any:
     schema = arguments_schema(cls, owner)["properties"]
-    parsed = parse_arguments(cls, {**found, **parse_options(found, schema)}, owner, OptionError)
+    if isinstance(zero := found.get("zero"), datetime):  # of a YAML document
+        found = {**found, "zero": zero.isoformat()}
+    dated = {key for key, value in found.items() if isinstance(value, str) and is_datetime(value)}
+    read = parse_options({k: v for k, v in found.items() if k not in dated}, schema)
+    parsed = parse_arguments(cls, {**found, **read}, owner, OptionError)
     path = parsed.file_path if hasattr(parsed, "file_path") else parsed.file
     check_paths([path.expanduser()], reads_ranges=False)
     return parsed

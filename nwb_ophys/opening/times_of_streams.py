@@ -44,6 +44,11 @@ class Target:
     rate: float | None
     noun: str
 
+    @property
+    def label(self) -> str:
+        """Return its name for messages."""
+        return f"'{self.name}'" if self.name else "the recording"
+
 
 def targets_of(interfaces: Mapping[str, Any], stream: str | None, is_times: bool) -> list[Target]:
     """Return the streams that get times: the one that is named, or the only movie.

@@ -12,6 +12,7 @@ from nwb_ophys.errors import (
     SourceArgumentError,
     UnknownFormatError,
     as_sentence,
+    counted,
 )
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
@@ -265,11 +266,10 @@ def _faults(probe: PathProbe) -> str:
 def _holding(probe: PathProbe) -> str:
     counts = Counter(Path(name).suffix.lower() or "other" for name in probe.file_names)
     parts = [
-        f"{count} {ending} file{'s' * (count > 1)}"
-        for ending, count in counts.most_common(_MOST_ENDINGS)
+        counted(count, f"{ending} file") for ending, count in counts.most_common(_MOST_ENDINGS)
     ]
     if len(counts) > _MOST_ENDINGS:
         parts.append("others")
     if probe.folder_names:
-        parts.append(f"{len(probe.folder_names)} folder{'s' * (len(probe.folder_names) > 1)}")
+        parts.append(counted(len(probe.folder_names), "folder"))
     return f", which contains {', '.join(parts)}"

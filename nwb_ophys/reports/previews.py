@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -27,7 +28,7 @@ _NUM_EXAMPLES = 6
 _IMAGES = ("mean", "max", "correlation")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Preview:
     """Pictures of a recording; a notebook shows them.
 
@@ -40,31 +41,52 @@ class Preview:
     title: str
     figures: tuple[Figure, ...]
 
+    def __repr__(self) -> str:
+        captions = ", ".join(repr(figure.caption) for figure in self.figures)
+        return f"<Preview of {self.title}: {captions or 'nothing to show'}>"
+
     def _repr_html_(self) -> str:
         page = environment().get_template("preview.html")
         return framed(page.render(title=self.title, figures=self.figures, style=style()))
 
 
-def preview_of(interface: Any) -> Preview:
-    """Return a look at what an interface reads.
+def preview_of(source: Any) -> Preview:
+    """Return a look at what an interface, or all streams of a converter, read.
 
     Parameters
     ----------
-    interface : BaseOphysInterface
-        Of a movie or a segmentation.
+    source : BaseOphysInterface or OphysConverter
+        Streams of a converter that are neither a movie nor a segmentation are passed over.
 
     Raises
     ------
     ArgumentError
-        For an interface of another kind.
+        For an interface of another kind, or a converter of nothing else.
     """
-    extractor = getattr(interface, "extractor", None)
-    title = type(interface).__name__
+    title = type(source).__name__
+    figures = _figures_of(source)
+    if figures is None:
+        raise ArgumentError(f"{title} reads neither a movie nor ROIs, so that it has no preview.")
+    return Preview(title=title, figures=tuple(figures))
+
+
+def _figures_of(source: Any) -> list[Figure] | None:
+    """Return the figures of a source; None if it has neither a movie nor ROIs."""
+    streams = getattr(source, "interfaces", None)
+    if isinstance(streams, Mapping):
+        found = {name: _figures_of(each) for name, each in streams.items()}
+        shown = {name: figures for name, figures in found.items() if figures is not None}
+        if not shown:
+            return None
+        return [
+            attrs.evolve(figure, caption=f"{name}: {figure.caption}")
+            for name, figures in shown.items()
+            for figure in figures
+        ]
+    extractor = getattr(source, "extractor", None)
     if hasattr(extractor, "get_roi_ids"):
-        return Preview(title=title, figures=tuple(_of_rois(extractor, title)))
-    if hasattr(extractor, "get_series"):
-        return Preview(title=title, figures=tuple(_of_movie(extractor)))
-    raise ArgumentError(f"{title} reads neither a movie nor ROIs, so that it has no preview.")
+        return _of_rois(extractor, type(source).__name__)
+    return _of_movie(extractor) if hasattr(extractor, "get_series") else None
 
 
 def _of_movie(extractor: Any) -> list[Figure]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import counted
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.gathering import StatisticsGatherer
 from nwb_ophys.reports.inspecting import Inspection
@@ -34,7 +35,7 @@ from nwb_ophys.reports.verdict import Verdict, verdict_of
 _MOST_MOVIES, _MOST_TABLES, _MOST_TRACES = 24, 24, 24
 
 
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Report:
     """All facts of a file that its page shows. A part that cannot be read says why.
 
@@ -81,6 +82,10 @@ class Report:
     outside: tuple[tuple[str, str], ...]
     unreadable: tuple[Unreadable, ...]
     left_out: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        movies, rois = counted(self.num_movies, "movie"), counted(self.num_rois, "ROI")
+        return f"<Report of '{self.path}': {movies}, {rois}>"
 
     def _repr_html_(self) -> str:
         # The pictures need packages that the facts do not.

@@ -175,15 +175,16 @@ def write_batch_index(
     return write_entries(entries, root, root, overwrite=overwrite, progress=progress)
 
 
-def preview(interface: Any) -> Preview:
-    """Return a look at what an interface reads, which a notebook shows.
+def preview(source: Any) -> Preview:
+    """Return a look at what an interface or a converter reads, which a notebook shows.
 
     Of a movie the mean of at most 32 frames, of a segmentation the outlines of all ROIs over a
     summary image, and the traces with the highest ratio of signal to noise in the first 64 MB.
 
     Parameters
     ----------
-    interface : BaseOphysInterface
+    source : BaseOphysInterface or OphysConverter
+        Of a converter, all streams with a movie or ROIs are shown.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def preview(interface: Any) -> Preview:
     Raises
     ------
     ArgumentError
-        For an interface of neither a movie nor ROIs.
+        For a source of neither a movie nor ROIs.
     SourceError
         If the interface was closed, or its files cannot be read.
     MissingPackageError
@@ -201,4 +202,4 @@ def preview(interface: Any) -> Preview:
     check_packages()
     from nwb_ophys.reports.previews import preview_of
 
-    return preview_of(interface)
+    return preview_of(source)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pynwb import NWBFile
 
+from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage import DEFAULT_BACKEND, BackendConfiguration, WriteOptions, target
 from nwb_ophys.storage.observing import BlockObserver
 from nwb_ophys.storage.progress import ProgressCallback
@@ -78,6 +79,10 @@ def write_nwbfile(
     MemoryLimitError
         When a single chunk does not fit into the buffer.
     """
+    if not isinstance(nwbfile, NWBFile):
+        raise ArgumentError(
+            f"nwbfile is a {type(nwbfile).__name__}; give a pynwb.NWBFile, then the path."
+        )
     how = WriteOptions(
         backend=backend,
         zarr_format=zarr_format,

@@ -91,6 +91,7 @@ class Page:
         self.folder = folder
         self.namespace: dict[str, object] = {"__name__": "page"}
         self._programs, self._modules = programs, folder
+        self._printed = ""
 
     def run_all(self, name: str) -> list[Block]:
         """Run all blocks of a page and return them."""
@@ -107,35 +108,72 @@ class Page:
             (self.folder / block.file).write_text(block.code, encoding="utf-8")
         if block.label == "pyproject.toml":
             install(block.code, self.folder)
-        if block.language == "python":
+        if block.language == "text":
+            self._check_shown(block.code, where)
+        elif block.language == "python":
             exec(compile(block.code, where, "exec"), self.namespace)
         elif block.language == "bash" and not _INSTALLS.search(block.code):
             self._run_in_shell(block.code, where)
 
+    @property
+    def _bash(self) -> str:
+        found = shutil.which("bash")
+        assert found is not None
+        return found
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{self._programs}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self._modules),
+        }
+
     def _run_in_shell(self, code: str, where: str) -> None:
         """Run a block in a shell of its own, which begins where the former one ended."""
-        bash = shutil.which("bash")
-        assert bash is not None
         place = self._modules / ".place"
         done = subprocess.run(
-            [bash, "-euo", "pipefail", "-c", f"{code}\npwd > {shlex.quote(str(place))}"],
+            [self._bash, "-euo", "pipefail", "-c", f"{code}\npwd > {shlex.quote(str(place))}"],
             cwd=self.folder,
-            env={
-                **os.environ,
-                "PATH": f"{self._programs}{os.pathsep}{os.environ['PATH']}",
-                "PYTHONPATH": str(self._modules),
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
+            env=self._environment,
+            **_CAPTURED,
         )
         assert done.returncode == 0, f"{where} ends with {done.returncode}: {done.stderr}"
+        self._printed = done.stdout + done.stderr
         self.folder = Path(place.read_text(encoding="utf-8").strip())
         place.unlink()
         os.chdir(self.folder)
 
+    def _check_shown(self, shown: str, where: str) -> None:
+        """Compare output that a page shows, up to dots for what is left out, with what is printed.
 
+        It is that of the command above it, or of the one behind a dollar sign in its first line.
+        """
+        if shown.startswith("$ "):
+            command, lines = re.fullmatch(r"\$ ((?:.*\\\n)*.*\n)(.*)", shown, re.S).groups()
+            done = subprocess.run(
+                [self._bash, "-c", command], cwd=self.folder, env=self._environment, **_CAPTURED
+            )
+            self._printed, shown = done.stdout + done.stderr, lines
+        elif _COMMAND.match(shown):
+            return
+        printed = self._printed.splitlines()
+        for line in shown.rstrip().splitlines():
+            start, dots, _ = line.partition("…")
+            found = any(each.startswith(start) if dots else each == line for each in printed)
+            assert found, f"{where}: {line!r} is not among what is printed:\n{self._printed}"
+
+
+_CAPTURED = {
+    "stdin": subprocess.DEVNULL,
+    "capture_output": True,
+    "text": True,
+    "encoding": "utf-8",
+}
+# Commands and code that are shown, but not run.
+_COMMAND = re.compile(
+    "nwb-ophys |pip |dandi |dask |docker |export |#!|from |import |[A-Z]+ = |participant_id"
+)
 # Labelled blocks of README.md that are files.
 _FILES = {"labrig.py": "labrig.py", "pyproject.toml": "pyproject.toml", "traces": "traces.py"}
 

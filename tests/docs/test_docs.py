@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import attrs
+import click
 import h5py
 import pytest
 
 import nwb_ophys
 from nwb_ophys import errors, interfaces, tools
+from nwb_ophys.cli.app import app
 from nwb_ophys.documents import parse_yaml
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.metadata import imaging_schema, models, segmentation_schema, to_lists, validate
@@ -137,3 +140,39 @@ def test_the_documentation_builds_without_warnings(tmp_path):
         encoding="utf-8",
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_option_of_the_command_line_is_named():
+    """In the README or the pages, and no other option of our commands is named there."""
+    pages = [DOCS.parent / "README.md", *DOCS.rglob("*.rst"), *DOCS.rglob("*.md")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+    context = click.Context(app)
+    for name in app.list_commands(context):
+        assert re.search(rf"nwb-ophys {name}\b|``{name}``", text), name
+        options = {
+            each
+            for parameter in app.get_command(context, name).params
+            for each in (*parameter.opts, *parameter.secondary_opts)
+            if each.startswith("--")
+        }
+        assert options <= named, f"{name}: {options - named}"
+        for line in re.findall(rf"nwb-ophys {name} (?:[^\n`]*\\\n)*[^\n`]*", text):
+            used = set(re.findall(r"(?<!\S)--[a-z][a-z-]+", line)) - {"--help"}
+            assert used <= options, line
+
+
+def test_every_name_of_the_package_on_a_page_exists():
+    for path in (DOCS.parent / "README.md", *DOCS.rglob("*.rst"), *DOCS.rglob("*.md")):
+        for name in set(re.findall(r"\bnwb_ophys(?:\.\w+)+", path.read_text(encoding="utf-8"))):
+            assert _exists(name), f"{path}: {name}"
+
+
+def _exists(name: str) -> bool:
+    found, reached = nwb_ophys, "nwb_ophys"
+    for part in name.split(".")[1:]:
+        reached += f".{part}"
+        if not hasattr(found, part) and importlib.util.find_spec(reached) is None:
+            return False
+        found = getattr(found, part) if hasattr(found, part) else importlib.import_module(reached)
+    return True

@@ -6,6 +6,7 @@ import copy
 import gc
 import inspect
 import json
+import pickle
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -448,3 +449,19 @@ def test_what_is_in_memory_can_be_written_when_the_interface_is_gone(sample, tmp
             io.write(nwbfile)
         with NWBHDF5IO(tmp_path / f"{number}.nwb", "r") as io:
             assert all(len(series.data) for series in _series(io.read()))
+
+
+def test_an_interface_travels_to_another_process(sample, tmp_path):
+    """Pickled, it opens its files again and is converted to the same."""
+    with sample.open() as interface:
+        sent = pickle.dumps(interface)
+        metadata = interface.get_metadata()
+        expected = interface.extractor.get_num_samples(), interface.extractor.get_frame_shape()
+        opens_again = hasattr(interface.extractor, "open_again")
+    with pickle.loads(sent) as other:
+        assert (other.extractor.get_num_samples(), other.extractor.get_frame_shape()) == expected
+        assert hasattr(other.extractor, "open_again") == opens_again  # threads read it as well
+        assert other.source == interface.source or sample.row.name.startswith("numpy")
+        assert other.get_metadata().to_dict().keys() == metadata.to_dict().keys()
+        start = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+        other.run_conversion(tmp_path / "out.nwb", metadata=start, progress=False)

@@ -17,6 +17,7 @@ from nwb_ophys import (
     Suite2pSegmentationInterface,
 )
 from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceError
+from nwb_ophys.extractors.arrays import ArrayImagingExtractor
 from nwb_ophys.interfaces import (
     BaseOphysInterface,
     DeviceWriter,
@@ -25,6 +26,7 @@ from nwb_ophys.interfaces import (
     MaskWriter,
     MotionWriter,
     PlaneWriter,
+    SegmentationInterface,
     SeriesWriter,
     TraceWriter,
     mixins,
@@ -387,3 +389,25 @@ def test_names_of_version_0_1_in_a_format_of_another_package_are_heeded():
     interface = Former(np.zeros((4, 6, 5), np.uint16), 10.0)
     interface.shift_to_session_start(2.0)
     assert interface.delay == 2.0
+
+
+@pytest.mark.parametrize(
+    ("opened", "what"), [(None, r"nothing \(None\)"), (np.zeros((3, 4, 5)), "a ndarray")]
+)
+def test_an_open_that_returns_no_extractor_is_named(opened, what):
+    """An author of a format who forgets to return, or to wrap an array, is told so at once."""
+    for base, kind in ((ImagingInterface, "Imaging"), (SegmentationInterface, "Segmentation")):
+        cls = type("Rig", (base,), {"open": classmethod(lambda cls, source: opened)})
+        message = (
+            rf"open\(\) of Rig returned {what}; it must return an {kind}Extractor.*Array{kind}"
+        )
+        with pytest.raises(ArgumentError, match=message):
+            cls()
+
+
+def test_a_description_that_is_no_dictionary_is_named():
+    pixels = ArrayImagingExtractor(np.zeros((3, 4, 5)), 10.0)
+    parts = {"open": classmethod(lambda cls, source: pixels), "describe": lambda self: None}
+    rig = type("Rig", (ImagingInterface,), parts)()
+    with pytest.raises(MetadataError, match=r"describe\(\) of Rig returned a NoneType; it must"):
+        rig.get_metadata()

@@ -57,6 +57,43 @@ def test_trials_have_their_types_in_the_file(tmp_path):
     assert not pynwb.validate(path=str(path))
 
 
+@pytest.mark.parametrize("form", ["zones", "no zones", "duration"])
+def test_trials_that_begin_at_dates_and_times(tmp_path, form):
+    """They count from the start of the session of the file."""
+    rows = {
+        "zones": "start_time,stop_time\n2024-05-17T14:30:01.5+02:00,2024-05-17T12:30:02.25Z\n",
+        "no zones": "start_time,stop_time\n2024-05-17 14:30:01.5,2024-05-17 14:30:02.25\n",
+        "duration": "start_time,ms (ms)\n2024-05-17T14:30:01.5+02:00,750\n",
+    }[form]
+    duration = {"duration": "ms"} if form == "duration" else {}
+    trials = TrialsInterface(table(tmp_path, rows), **duration)
+    assert "from 2024-05-17 1" in trials.summary()
+    path = trials.run_conversion(tmp_path / "out.nwb", metadata=START, progress=False)
+    with h5py.File(path) as file:
+        assert file["intervals/trials/start_time"][()] == [1.5]
+        assert file["intervals/trials/stop_time"][()] == [2.25]
+    report = verify(path, sources=[tmp_path / "trials.csv"])
+    assert report.is_equal
+    assert "intervals/trials/start_time" in report.compared_with_source
+
+
+@pytest.mark.parametrize(
+    ("row", "given", "message"),
+    [
+        ("2024-05-17T14:30:01,2.5", {}, "'stop_time' must have dates and times in the form"),
+        ("2024-05-17T14:30:01,2024-05-17T14:30:02Z", {}, "with or without time zones"),
+        ("2024-05-17T14:30:02,2024-05-17T14:30:01", {}, "line 2: the trial ends before it begins"),
+        ("2024-05-17T14:30:01,2024-05-17T14:30:02", {"zero": 2.0}, "leave zero out"),
+        ("2024-05-17T14:30:01,2024-05-17T14:30:02", {"unit": "ms"}, "unit=ms is given, but"),
+        ("1.5,2024-05-17T14:30:02", {}, "'2024-05-17T14:30:02' is not a number"),
+    ],
+)
+def test_dates_and_times_of_trials_that_do_not_fit_are_refused(tmp_path, row, given, message):
+    path = table(tmp_path, f"start_time,stop_time\n{row}\n")
+    with pytest.raises((SourceError, OptionError), match=message):
+        TrialsInterface(path, **given)
+
+
 def test_trials_beside_a_movie_in_each_backend(tmp_path, backend):
     movie = NumpyImagingInterface(np.zeros((9, 4, 5), "u2"), sampling_frequency=10.0)
     converter = OphysConverter({"movie": movie})

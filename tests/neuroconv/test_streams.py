@@ -204,6 +204,14 @@ def test_a_converter_of_ours_as_an_interface_of_theirs(sources, recording, tmp_p
     path = tmp_path / "session.nwb"
     pipe.run_conversion(nwbfile_path=path, metadata=_stated(pipe))
     _check(path, recording)
+    # Options have the form of the schema that the pipe checks them with.
+    options = {"All": {"movie": {"stub": 5}, "rois": {"mask_type": "pixel", "stub": 5}}}
+    nwbfile = pipe.create_nwbfile(metadata=_stated(pipe), conversion_options=options)
+    assert len(nwbfile.acquisition["TwoPhotonSeries"].data) == 5
+    tables = nwbfile.processing["ophys"]["ImageSegmentation"]
+    assert "pixel_mask" in tables["PlaneSegmentation"].colnames
+    with pytest.raises(OptionError, match="has 'mvie', but there is no such stream"):
+        converter.add_to_nwbfile(nwbfile, mvie={})
 
 
 def test_two_movies_in_a_converter_pipe(sources, recording, tmp_path):

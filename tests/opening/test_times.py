@@ -310,6 +310,192 @@ def test_traces_whose_times_the_user_wants_keep_them(folder, times):
         np.testing.assert_array_equal(of_series(file), times)
 
 
+# --- dates and times ------------------------------------------------------------------------------
+
+
+def iso(times, zone="", start="2024-05-17T14:30:00"):
+    """Texts of dates and times that lie some seconds after a start, to the nanosecond."""
+    base = np.datetime64(start, "ns")
+    return [f"{base + np.timedelta64(round(t * 1e9), 'ns')}{zone}" for t in times]
+
+
+def exact(times):
+    return np.array([round(t * 1e9) / 1e9 for t in times])
+
+
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [
+        ("+02:00", "2024-05-17T14:30:00"),
+        ("Z", "2024-05-17T12:30:00"),
+        ("-0530", "2024-05-17T07:00:00"),
+        ("", "2024-05-17T14:30:00"),
+    ],
+    ids=["zone of the session", "UTC", "another zone", "none"],
+)
+def test_dates_and_times_count_from_the_start_of_the_file(folder, times, zone, start):
+    rows = [f"{i},{text}" for i, text in enumerate(iso(times, zone, start))]
+    (folder / "t.csv").write_text("\n".join(["frame,Date Time", *rows]))
+    recording = opened()
+    lines = apply_times(recording, times="t.csv")
+    assert "dates and times with" in lines[0]
+    assert f" at the times of 't.csv': {start[:10]} " in lines[1] or zone == "-0530"
+    movie = recording.converter.interfaces["tiff"]
+    with pytest.raises(MetadataError, match="are dates and times, which become seconds when"):
+        movie.get_timestamps()
+    with h5py.File(written(recording)) as file:
+        np.testing.assert_array_equal(of_series(file), exact(times))
+        np.testing.assert_array_equal(of_traces(file), exact(times))
+    # The metadata of another file states another start, a second later.
+    later = {"NWBFile": {"session_start_time": "2024-05-17T14:30:01+02:00"}}
+    recording.converter.run_conversion("later.nwb", metadata=later, progress=False)
+    with h5py.File("later.nwb") as file:
+        np.testing.assert_array_equal(of_series(file), exact(times - 1))
+
+
+@pytest.mark.parametrize("form", ["blanks", "no names", "numpy"])
+def test_dates_and_times_in_other_files(folder, times, form):
+    texts = iso(times, "" if form == "numpy" else "+02:00")
+    if form == "numpy":
+        name = "t.npy"
+        np.save(name, np.array(texts, "datetime64[ns]"))
+    else:
+        name = "t.txt::1" if form == "blanks" else "t.txt"
+        with_blank = [text.replace("T", " ") for text in texts]
+        rows = [f"{i} {text}" for i, text in enumerate(with_blank)] if "::" in name else with_blank
+        (folder / "t.txt").write_text("\n".join(rows))
+    recording = opened("movie.tif")
+    apply_times(recording, times=name)
+    with h5py.File(written(recording)) as file:
+        np.testing.assert_array_equal(of_series(file), exact(times))
+
+
+@pytest.mark.parametrize(
+    "zero",
+    ["first", "2024-05-17T14:30:01.123456789+02:00", "2024-05-17 12:30:01.123456789Z"],
+)
+def test_zero_of_dates_and_times(folder, times, zero):
+    (folder / "t.csv").write_text("\n".join(["time", *iso(times, "+02:00")]))
+    recording = opened("movie.tif")
+    apply_times(recording, times=f"t.csv,zero={zero}")
+    first = times[0] if zero == "first" else 1.123456789
+    with h5py.File(written(recording)) as file:
+        np.testing.assert_allclose(of_series(file), times - first, rtol=0, atol=2e-9)
+
+
+def test_pulses_and_the_clock_of_a_trace_may_be_dates_and_times(folder, times):
+    (folder / "p.csv").write_text("\n".join(["time", *iso([*times, times[-1] + 0.03], "Z")]))
+    recording = opened("movie.tif")
+    with pytest.warns(UserWarning, match="1 pulse is not used"):
+        apply_times(recording, pulses="p.csv,zero=2024-05-17T14:30:00Z")
+    onsets, clock = np.rint(times * 1e3) / 1e3, np.arange(4000) / 1e3
+    level = np.isin(np.rint(clock * 1e3), np.rint(onsets * 1e3)).astype(int)
+    rows = [f"{text},{value}" for text, value in zip(iso(clock, "+02:00"), level, strict=True)]
+    (folder / "trace.csv").write_text("\n".join(["time,frames", *rows]))
+    other = opened("movie.tif")
+    apply_times(other, pulses="trace.csv::frames,time=time")
+    for source, expected in ((recording, exact(times)), (other, onsets)):
+        with h5py.File(written(source, f"{id(source)}.nwb")) as file:
+            np.testing.assert_allclose(of_series(file), expected, rtol=0, atol=2e-9)
+
+
+@pytest.mark.parametrize(
+    ("line", "given", "message"),
+    [
+        ("2024-05-17T14:30:02.1", "", "line 3, column 'time': .* states no time zone, unlike"),
+        ("2024-13-17T14:30:02.1Z", "", "line 3, .* is not a date and time .month must be"),
+        ("1024-05-17T14:30:02.1Z", "", "line 3, .* is not one of 1678 to 2261"),
+        ("2024-05-17T14:30:02.1+25:00", "", "line 3, .* there is no time zone '.25:00'"),
+        ("2024-05-17T14:30:02.1+02:75", "", "line 3, .* there is no time zone '.02:75'"),
+        ("", "", "line 3, column 'time': a date and time is absent"),
+        ("12.5", "", "line 3, column 'time': '12.5' is not a date and time"),
+        (None, ",zero=2.5", "zero is 2.5, but the file has dates and times"),
+        (None, ",zero=2024-05-17T14:30:00", "the file states a time zone, and zero does not"),
+        (None, ",unit=ms", "unit is given, but the column 'time' .* has dates and times"),
+    ],
+)
+def test_wrong_dates_and_times_are_named(folder, times, line, given, message):
+    rows = ["time,frame", *(f"{text},{i}" for i, text in enumerate(iso(times, "+02:00")))]
+    if line is not None:
+        rows[2] = f"{line},1"
+    (folder / "t.csv").write_text("\n".join(rows))
+    with pytest.raises((SourceError, OptionError), match=message):
+        apply_times(opened(), times=f"t.csv::time{given}")
+
+
+@pytest.mark.parametrize("text", ["17.05.2024 14:30:01", "14:30:01", "2024-05-17 2:30:01 PM"])
+def test_dates_and_times_of_other_forms_are_refused_with_the_form(folder, text):
+    (folder / "t.csv").write_text("\n".join(["time", *[text] * NUM]))
+    with pytest.raises(SourceError, match=r"is not a number\. A date and time has the form 2024-"):
+        apply_times(opened(), times="t.csv")
+
+
+def test_numbers_have_no_date_as_zero(folder, times):
+    np.save("t.npy", times)
+    with pytest.raises(OptionError, match=r"zero is 2024.*, but the file has numbers"):
+        apply_times(opened(), times="t.npy,zero=2024-05-17T14:30:00Z")
+    np.save("t.npy", np.array(["2024-05-17", "NaT"], "datetime64[ns]"))
+    with pytest.raises(SourceError, match="lack a date and time at index 1"):
+        apply_times(opened(), times="t.npy")
+    np.save("t.npy", np.array(["2024-05-17", "3024-05-17"], "datetime64[s]"))
+    with pytest.raises(SourceError, match="cannot be held as nanoseconds in 64 bits"):
+        apply_times(opened(), times="t.npy")
+
+
+@pytest.mark.parametrize(("day", "side"), [("18", "before"), ("15", "after")])
+def test_dates_far_from_the_start_of_the_session_are_noted(folder, times, day, side):
+    (folder / "t.csv").write_text("\n".join(["time", *iso(times, "Z")]))
+    recording = opened("movie.tif")
+    apply_times(recording, times="t.csv")
+    session = {"NWBFile": {"session_start_time": f"2024-05-{day}T14:30:00Z"}}
+    with pytest.warns(UserWarning, match=f"s {side} the start of the session") as caught:
+        recording.converter.create_nwbfile(session)
+    assert sum("date and time" in str(each.message) for each in caught) == 1
+
+
+def test_dates_are_seconds_where_a_converter_aligns_its_streams(folder, times):
+    class Rig(OphysConverter):
+        def temporally_align(self, metadata, conversion_options):
+            found.append(self.interfaces["first"].get_timestamps())
+            self.interfaces["second"].set_aligned_datetimes(moments + one_second, in_utc=True)
+
+    found, one_second = [], np.timedelta64(1, "s")
+    moments = np.array(iso(times, start="2024-05-17T12:30:00"), "datetime64[ns]")
+    pixels = np.zeros((NUM, 4, 5), "u2")
+    movies = {
+        name: NumpyImagingInterface(pixels, sampling_frequency=30.0) for name in ("first", "second")
+    }
+    movies["first"].set_aligned_datetimes(moments, in_utc=True)
+    nwbfile = Rig(movies).create_nwbfile({"NWBFile": {"session_start_time": START}})
+    np.testing.assert_array_equal(found[-1], exact(times))
+    written = [series.timestamps for series in nwbfile.acquisition.values()]
+    np.testing.assert_array_equal(written[1], exact(times + 1))
+
+
+def test_datetimes_are_set_in_python_and_replaced(folder, times):
+    movie = TiffImagingInterface("movie.tif", sampling_frequency=30.0)
+    moments = np.array(iso(times), "datetime64[ns]")
+    movie.set_aligned_datetimes(moments, in_utc=False)
+    np.testing.assert_array_equal(movie.get_datetimes(), moments)
+    assert movie.times_are_set
+    session = {"NWBFile": {"session_start_time": START}}
+    movie.run_conversion("out.nwb", metadata=session, progress=False)
+    with h5py.File("out.nwb") as file:
+        np.testing.assert_array_equal(of_series(file), exact(times))
+    movie.set_aligned_timestamps(times + 1)
+    assert movie.get_datetimes() is None
+    np.testing.assert_array_equal(movie.get_timestamps(), times + 1)
+    for wrong, message in (
+        (np.full(NUM, "NaT", "datetime64[ns]"), "lack a date and time at index 0"),
+        (np.arange(NUM), "are of type int64; give an array of numpy.datetime64"),
+        (iso(times), "are of type <U.*; give an array of numpy.datetime64"),
+        (np.full(NUM, "3024-01-01", "datetime64[s]"), "cannot be held as nanoseconds"),
+    ):
+        with pytest.raises(SourceError, match=message):
+            movie.set_aligned_datetimes(wrong, in_utc=True)
+    assert movie.get_datetimes() is None
+
+
 # --- mistakes -------------------------------------------------------------------------------------
 
 
@@ -346,8 +532,9 @@ def test_nothing_is_changed_by_a_mistake(folder, times):
 def test_times_that_cannot_be_true_are_refused(tmp_path, values, message):
     np.save(tmp_path / "t.npy", values)
     movie = NumpyImagingInterface(np.zeros((4, 3, 3), "u2"), sampling_frequency=10.0)
-    with pytest.raises((SourceError, OptionError), match=message):
+    with pytest.raises((SourceError, OptionError), match=message) as fault:
         apply_times(movie, times=tmp_path / "t.npy")
+    assert "''" not in str(fault.value)  # the recording has no name
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,31 @@ def test_the_preview_of_rois_has_their_outlines():
     assert "highest ratio of signal to noise" in traces.caption
 
 
+def test_the_preview_of_a_converter_shows_all_streams(tmp_path):
+    (tmp_path / "trials.csv").write_text("start_time,stop_time\n1,2\n")
+    inner = nwb_ophys.OphysConverter({"cells": Cells()})
+    converter = nwb_ophys.OphysConverter({"movie": Movie(), "inner": inner})
+    converter.add_trials(tmp_path / "trials.csv")
+    preview = converter.preview()
+    captions = [figure.caption for figure in preview.figures]
+    assert captions[0] == "movie: Mean of 32 of 100 frames"
+    assert [each.partition("cells: ")[0] for each in captions[1:]] == ["inner: ", "inner: "]
+    assert "Mean of 32 of 100 frames" in unescape(preview._repr_html_())
+    only_trials = nwb_ophys.OphysConverter({"trials": converter.interfaces["trials"]})
+    with pytest.raises(ArgumentError, match="neither a movie nor ROIs"):
+        only_trials.preview()
+
+
+def test_what_a_terminal_shows_is_short(made):
+    movie = Movie()
+    assert repr(movie.preview()) == "<Preview of Movie: 'Mean of 32 of 100 frames'>"
+    converter = nwb_ophys.OphysConverter({"movie": movie, "cells": Cells()})
+    assert repr(converter) == "OphysConverter({'movie': Movie, 'cells': Cells})"
+    report = repr(gather_report(made.path))
+    assert report.startswith(f"<Report of '{made.path}': ")
+    assert len(report) < 300
+
+
 def test_other_interfaces_have_no_preview(tmp_path):
     (tmp_path / "trials.csv").write_text("start_time,stop_time\n1,2\n")
     from nwb_ophys.interfaces.trials import TrialsInterface

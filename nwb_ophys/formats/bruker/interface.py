@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.errors import SourceArgumentError, SourceError, counted
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
@@ -145,7 +145,7 @@ class BrukerImagingInterface(ImagingInterface):
         if _LINE_SCAN.search(probe.head(found[0])):
             what += " of a line scan"
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        return f"{count} {kind} file{'' if count == 1 else 's'} and {what}{more}"
+        return f"{counted(count, f'{kind} file')} and {what}{more}"
 
     @classmethod
     def recording_of(cls, probe: PathProbe) -> Path | None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from nwb_ophys.errors import counted
 from nwb_ophys.formats.bruker.contents import Contents
 from nwb_ophys.listings import listing_of
 
@@ -37,12 +38,12 @@ def _special(contents: Contents, line_scans: bool) -> Iterator[str]:
     images = sum(scan.layout.num_samples for scan in contents.line_scans)
     if images and line_scans:
         yield (
-            f"{_counted(images, 'line scan')} found. Lines are no images, so they are written as "
+            f"{counted(images, 'line scan')} found. Lines are no images, so they are written as "
             "lines over time: a TimeSeries of (lines, pixels) per channel in processing/ophys. "
             "line_scans=False (--option line_scans=false) leaves them out."
         )
     elif images and contents.sections:
-        yield f"{_counted(images, 'line scan')} left out, as line_scans=false says."
+        yield f"{counted(images, 'line scan')} left out, as line_scans=false says."
     stills = [section for section in contents.sections if not section.is_movie]
     if stills:
         planes = max(section.layout.num_planes for section in stills)
@@ -55,10 +56,6 @@ def _special(contents: Contents, line_scans: bool) -> Iterator[str]:
     if contents.left_out:
         types = ", ".join(f"'{kind}'" for kind in contents.left_out)
         yield f"sequences of the type {types} are spot (point) scans, which are left out."
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number > 1 else ''}"
 
 
 def _beside(xml: Path, contents: Contents) -> Iterator[str]:

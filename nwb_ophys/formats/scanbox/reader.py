@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from roiextractors import ImagingExtractor
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, counted
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index, check_range, warn_of_stated_rate
 from nwb_ophys.filetypes.files import check_not_shortened
@@ -216,7 +216,7 @@ def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> i
     if left := count % several:
         warnings.warn(
             f"'{path}' has {count} frames: {count // several} {whole}s of {several} {parts} and "
-            f"{left} frame{'s' * (left != 1)} of an incomplete {whole}, which are left out.",
+            f"{counted(left, 'frame')} of an incomplete {whole}, which are left out.",
             UserWarning,
             stacklevel=3,
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import counted
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.thor.reader import IMAGE_NAME, RAW_NAME
@@ -126,7 +127,7 @@ class ThorImagingInterface(ImagingInterface):
         raw = next((name for name in probe.file_names if RAW_NAME.match(name)), None)
         if not count and not raw and probe.names(*TIFF_SUFFIXES):
             return None  # one file with all pages, which its OME-XML describes
-        images = f"{count} TIFF file{'' if count == 1 else 's'}" if count or not raw else raw
+        images = counted(count, "TIFF file") if count or not raw else raw
         return f"{images} and {what}"
 
     @classmethod

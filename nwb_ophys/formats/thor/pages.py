@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, counted
 from nwb_ophys.filetypes.tiff.axes import StatedAxes
 from nwb_ophys.filetypes.tiff.checks import (
     TiffSource,
@@ -164,7 +164,7 @@ def _check_planes(
     if num_planes in (stated, stated + experiment.num_flyback) or stopped:
         return
     raise SourceError(
-        f"'{experiment.path}' states volumes of {stated} plane{'' if stated == 1 else 's'}, but "
+        f"'{experiment.path}' states volumes of {counted(stated, 'plane')}, but "
         f"the images in '{folder}' have {num_planes}, so the rate is unknown. "
         "Correct ZStage (enable, steps) and Streaming (enable, zFastEnable) in a copy of the XML "
         "file."

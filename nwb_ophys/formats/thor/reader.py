@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, counted
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
@@ -94,7 +94,7 @@ def open_thor_recording(folder: Path) -> ThorRecording:
         return ThorRecording(experiment=experiment, raw=raws[0] if raws else None, images=images)
     is_raw = experiment.is_on("Streaming", "rawData")
     number = sum(len(named) for named in images.values())
-    left = f"{number} TIFF file{'' if number == 1 else 's'}" if is_raw else f"'{raws[0].name}'"
+    left = counted(number, "TIFF file") if is_raw else f"'{raws[0].name}'"
     warnings.warn(
         f"'{folder}' has both TIFF files and '{raws[0].name}'. Not read: {left}, since {NAME} "
         f'states rawData="{experiment.text("Streaming", "rawData")}" in Streaming.',

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import attrs
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, counted
 from nwb_ophys.filetypes.ome.recordings import grid_spacing
 from nwb_ophys.filetypes.tiff.folders import (
     TIFF_SUFFIXES,
@@ -107,7 +107,7 @@ class TiffImagingInterface(ImagingInterface):
         if probe.is_folder:
             count = len(probe.names(*TIFF_SUFFIXES))
             if all(_is_plain(heading, probe) for _, heading in some_headings(probe)):
-                return f"{count} plain TIFF file{'s' * (count > 1)}"
+                return counted(count, "plain TIFF file")
             return f"of {count} TIFF files, '{found[0].name}' is a plain one"
         return f"'{probe.path.name}' is a plain TIFF file"
 
