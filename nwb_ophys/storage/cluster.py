@@ -389,7 +389,8 @@ def _unusable(name: str, error: BaseException, wanted: Mapping[str, str]) -> Exc
     if isinstance(error, NwbOphysError):
         return OutputError(f"{name}: {as_sentence(error)}")
     reason = f"{type(error).__name__}: {error}"
-    if isinstance(error, (ImportError, AttributeError)):
+    # Dask gives an error of a function that a worker cannot load as a text.
+    if isinstance(error, (ImportError, AttributeError)) or "ModuleNotFoundError" in reason:
         return OutputError(
             f"{name} lacks nwb-ophys {wanted['nwb_ophys']} ({reason}); install the same version "
             "on all machines."
@@ -419,16 +420,22 @@ def _error_of(block: _Block, error: BaseException) -> Exception:
     """Return the error of a block in plain words."""
     if isinstance(error, NwbOphysError):
         return error
-    if type(error).__name__ == "KilledWorker":
+    kind = type(error).__name__
+    if kind == "KilledWorker":
         died: Any = error
         return OutputError(
             f"{block.where}: {died.allowed_failures + 1} workers died while they had this block "
             f"in hand, the last one at '{died.last_worker.address}'. Their logs may say why, such "
             "as a lack of memory."
         )
-    if not isinstance(error, Exception) or type(error).__name__ == "FutureCancelledError":
+    if kind == "CommClosedError" or "scheduler" in str(getattr(error, "reason", "")):
+        return OutputError(
+            "The connection to the scheduler of the cluster was lost; check that the scheduler "
+            "and the network are there, and run this again."
+        )
+    if not isinstance(error, Exception) or kind == "FutureCancelledError":
         return OutputError(f"{block.where}: the cluster lost the block; run this again.")
-    reason = as_sentence(f"{type(error).__name__}: {error}")
+    reason = as_sentence(f"{kind}: {error}")
     return OutputError(f"{block.where}: a worker failed: {reason}")
 
 

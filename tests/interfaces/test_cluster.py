@@ -319,6 +319,43 @@ def test_workers_of_another_version_are_named(cluster, movie, tmp_path, monkeypa
         _convert(movie, tmp_path / "a.zarr", cluster=cluster.address)
 
 
+_WITHOUT_PACKAGE = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "nwb_ophys":
+            raise ModuleNotFoundError("No module named 'nwb_ophys'")
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_a_worker_without_the_package_is_named(cluster, movie, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(_WITHOUT_PACKAGE)
+    for each in cluster.workers:
+        each.kill()
+        each.wait()
+    monkeypatch.setitem(cluster._environment, "PYTHONPATH", str(tmp_path))
+    cluster.complete()
+    with pytest.raises(OutputError, match=r"at 'tcp://.*' lacks nwb-ophys .*; install the same"):
+        _convert(movie, tmp_path / "a.zarr", cluster=cluster.address)
+    for each in cluster.workers:
+        each.kill()
+        each.wait()
+
+
+def test_a_scheduler_that_ends_is_named(movie, tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "_PATIENCE_FOR_SCHEDULER", 2.0)
+    (tmp_path / "own").mkdir()
+    cluster = Cluster(tmp_path / "own")
+    try:
+        with pytest.raises(OutputError, match="connection to the scheduler of the cluster was los"):
+            end = cluster.scheduler.kill
+            _convert(movie, tmp_path / "a.zarr", cluster=cluster.address, progress=lambda _: end())
+    finally:
+        cluster.close()
+    assert not [each for each in tmp_path.iterdir() if "zarr" in each.name]
+
+
 # --- what a cluster cannot do ---------------------------------------------------------------------
 
 
