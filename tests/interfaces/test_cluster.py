@@ -347,10 +347,10 @@ def test_a_scheduler_that_ends_is_named(movie, tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "_PATIENCE_FOR_SCHEDULER", 2.0)
     (tmp_path / "own").mkdir()
     cluster = Cluster(tmp_path / "own")
+    given = {"cluster": cluster.address, "progress": lambda _: cluster.scheduler.kill()}
     try:
         with pytest.raises(OutputError, match="connection to the scheduler of the cluster was los"):
-            end = cluster.scheduler.kill
-            _convert(movie, tmp_path / "a.zarr", cluster=cluster.address, progress=lambda _: end())
+            _convert(movie, tmp_path / "a.zarr", **given)
     finally:
         cluster.close()
     assert not [each for each in tmp_path.iterdir() if "zarr" in each.name]

@@ -366,6 +366,6 @@ def test_a_source_that_changes_while_it_is_read_is_named(tmp_path):
 
     with NumpyImagingInterface(source, 10.0) as interface:
         given = {"metadata": START, "overwrite": True}
-        with pytest.warns(UserWarning, match="files changed while they were converted: 'movie.npy'"):
+        with pytest.warns(UserWarning, match="changed while they were converted: 'movie.npy'"):
             interface.run_conversion(tmp_path / "a.nwb", progress=change(source), **given)
         interface.run_conversion(tmp_path / "a.nwb", progress=change(beside), **given)
