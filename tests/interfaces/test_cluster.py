@@ -19,7 +19,7 @@ import zarr
 from dask_cluster import Cluster
 
 import nwb_ophys
-from nwb_ophys import cli
+from nwb_ophys import cli, errors
 from nwb_ophys.errors import ArgumentError, OutputError, SourceError
 from nwb_ophys.interfaces.reopening import opener_of
 from nwb_ophys.interfaces.witness import witnessed
@@ -260,6 +260,17 @@ def test_an_error_of_a_worker_is_that_of_a_local_write(cluster, movie, tmp_path)
     with pytest.raises(SourceError, match=rf"'{DATA}', frames 48 to .*: reading .*broken"):
         _convert(movie, target, faulty.Faulty, given, cluster=cluster.address)
     _assert_nothing_is_left(cluster, tmp_path, "movie.npy")
+
+
+@pytest.mark.parametrize("kind", [each for each in vars(errors).values() if isinstance(each, type)])
+def test_an_error_of_any_class_arrives_from_a_worker(kind):
+    """Also as the cause of another one; Dask gave those of two builtin bases as bare texts."""
+    error = SourceError("the worker cannot open it")
+    error.__cause__ = kind("'a' is absent", *((5, "words") if kind is errors.DiskError else ()))
+    sent = distributed.core.error_message(error)["exception"].data
+    found = distributed.protocol.pickle.loads(sent)
+    assert (type(found), str(found)) == (SourceError, "the worker cannot open it")
+    assert str(found.__cause__) == str(error.__cause__) == "'a' is absent"
 
 
 def test_values_that_a_worker_reads_otherwise_are_an_error(cluster, movie, tmp_path):
