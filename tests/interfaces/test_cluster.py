@@ -238,6 +238,35 @@ def test_a_worker_that_is_killed_costs_its_blocks_only(cluster, movie, tmp_path)
     _assert_equal(far, local)
 
 
+def test_a_worker_that_dies_while_all_are_asked_is_left_out(cluster, movie, tmp_path, monkeypatch):
+    """At the start, when the order is given, and at the end."""
+    local = _convert(movie, tmp_path / "local.nwb.zarr")
+    client, lost = distributed.Client, distributed.comm.CommClosedError("the stream is closed")
+    run, register = client.run, client.register_plugin
+    unregister, failed = client.unregister_worker_plugin, []
+
+    def run_without_one(self, function, *given, **options):
+        found = run(self, function, *given, **options)
+        return {**found, "tcp://gone": lost} if function is clusters.worker_facts else found
+
+    def fail_once(action):
+        def act(*given, **options):
+            action(*given, **options)
+            if action not in failed:
+                failed.append(action)
+                raise lost
+
+        return act
+
+    monkeypatch.setattr(client, "run", run_without_one)
+    monkeypatch.setattr(client, "register_plugin", fail_once(register))
+    monkeypatch.setattr(client, "unregister_worker_plugin", fail_once(unregister))
+    far = _convert(movie, tmp_path / "far.nwb.zarr", cluster=cluster.address)
+    assert failed == [register, unregister]
+    monkeypatch.undo()
+    _assert_equal(far, local)
+
+
 def test_a_block_that_kills_workers_is_named(cluster, movie, tmp_path):
     import faulty
 
