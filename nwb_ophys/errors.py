@@ -30,6 +30,10 @@ import unicodedata
 class NwbOphysError(Exception):
     """Base class of all errors raised on purpose by this package."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Return a call of the class; Dask makes errors without it, which some classes refuse."""
+        return type(self), self.args, vars(self) or None
+
 
 def _in_words(subject: str, faults: tuple[object, ...]) -> str:
     """Return the message of one fault, or the list of several."""
@@ -140,7 +144,7 @@ class DiskError(OutputError):
     def __str__(self) -> str:
         return str(self.args[0])
 
-    def __reduce__(self) -> tuple[type[OutputError], tuple[str]]:
+    def __reduce__(self) -> tuple[object, ...]:
         return OutputError, (str(self),)
 
 

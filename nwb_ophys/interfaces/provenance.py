@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.witness import Witness
 from nwb_ophys.remote.paths import RemotePath, as_path, walk
 from nwb_ophys.remote.shortening import Shortener, absolute_path
@@ -98,18 +100,23 @@ class ConversionProvenance(Provenance):
             yield f"{stream['class'].rpartition(':')[2]}({source}).run_conversion({options})"
 
     def contents(self, backend: Backend) -> dict[str, Any]:
-        """Return everything but the hashes of the datasets as plain data."""
+        """Return everything but the hashes of the datasets as plain data.
+
+        Warn of source files that changed while they were read.
+        """
         witness = Witness()
         for each in self._streams.values():
             if isinstance(own := getattr(each, "witness", None), Witness):
                 witness.add(own)
         witness.add(self._witness)
+        files = self._listed(witness)
+        _warn_of_changes(files)
         found = {
             **super().contents(backend),
             "command": ["nwb-ophys", *self._command()] if present_command() else None,
             "streams": [self._stream(name) for name in self._streams],
             "metadata": self._plain(self._metadata),
-            "source_files": self._listed(witness),
+            "source_files": files,
             "clock_files": self._listed_clocks() or None,
             "sampling": attrs.asdict(self._sampling),
             "notes": [self._shortener.text(note) for note in witness.notes],
@@ -248,6 +255,17 @@ def _has_changed(file: SourceFile) -> bool:
     except OSError:
         return True
     return (now.st_size, now.st_mtime_ns) != (file.size, file.modified_ns)
+
+
+def _warn_of_changes(files: Sequence[Mapping[str, Any]]) -> None:
+    changed = [str(each["path"]) for each in files if each["is_read"] and each.get("has_changed")]
+    if changed:
+        warnings.warn(
+            f"Source files changed while they were converted: {listed(changed)}. The output may "
+            "hold old and new values; convert again when no program writes to them.",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _source_files(interfaces: Any) -> Iterator[SourceFile]:

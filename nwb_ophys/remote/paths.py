@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.remote.reading import (
@@ -25,6 +26,16 @@ from nwb_ophys.remote.trees import tree_of
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+(?:::[A-Za-z0-9+.\-]+)*):(/+)([^/].*)", re.DOTALL)
 _USER = re.compile(r"^[^/@]*@")
 _LOCAL = ("file", "local")
+# Stores in which a name may have a question mark, and a container is named before the account.
+_OF_OBJECTS = ("s3", "s3a", "gs", "gcs", "memory")
+_OF_CONTAINERS = ("abfs", "abfss", "az", "adl")
+_QUERY = re.compile(r"\?.*", re.DOTALL)
+_QUERY_OF_OBJECT = re.compile(r"\?[^/?]*=.*", re.DOTALL)
+# Parameters of a query that sign a request. Others may state which file is meant.
+_SIGNING = re.compile(
+    r"x-(amz|goog|ms)-.*|.*(sig|token|key|expir|policy|credential).*|s[eprtv]|spr|sk[a-z]+",
+    re.IGNORECASE,
+)
 # URLs with a password or a signature, by the path that is shown in their place.
 _WHOLE: dict[str, str] = {}
 
@@ -207,7 +218,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     SourceArgumentError
-        For a URL that joins several file systems.
+        For a URL that joins several file systems, or differs from another one in its query only.
     """
     if isinstance(path, RemotePath):
         return path
@@ -223,8 +234,24 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     shown = shown_url(f"{protocol}://{rest}")
     remote = RemotePath(shown)
     if shown != f"{protocol}://{rest}":
-        _WHOLE[str(remote)] = f"{protocol}://{rest}"
+        _keep_whole(remote, f"{protocol}://{rest}")
     return remote
+
+
+def _keep_whole(remote: RemotePath, url: str) -> None:
+    before = _WHOLE.get(str(remote), url)
+    if _file_in_query(before) != _file_in_query(url):
+        raise SourceArgumentError(
+            f"'{remote}' was given with different queries (what follows the '?'), which are not "
+            "shown, so that the files cannot be told apart. Download them and give the copies."
+        )
+    _WHOLE[str(remote)] = url
+
+
+def _file_in_query(url: str) -> list[tuple[str, str]]:
+    """Return the parameters of a URL that may state which file is meant."""
+    parameters = parse_qsl(url.partition("?")[2], keep_blank_values=True)
+    return [each for each in parameters if _SIGNING.fullmatch(each[0]) is None]
 
 
 def is_url(text: str | os.PathLike[str]) -> bool:
@@ -235,9 +262,17 @@ def is_url(text: str | os.PathLike[str]) -> bool:
 
 
 def shown_url(url: str) -> str:
-    """Return a URL without user, password and query, which may hold a signature."""
+    """Return a URL without user, password and query, which may hold a signature.
+
+    A question mark in the name of an object stays, and so does the container of an account.
+    """
     protocol, _, rest = url.partition("://")
-    return f"{protocol}://{_USER.sub('', rest).partition('?')[0]}"
+    kind = protocol.lower()
+    query = _QUERY_OF_OBJECT if kind in (*_OF_OBJECTS, *_OF_CONTAINERS) else _QUERY
+    user = _USER.match(rest)
+    if user and (kind not in _OF_CONTAINERS or ":" in user[0]):
+        rest = rest[user.end() :]
+    return f"{protocol}://{query.sub('', rest)}"
 
 
 def _is_known(protocol: str) -> bool:

@@ -139,7 +139,7 @@ def reason_of(error: BaseException) -> str:
         return f"the store has no such bucket or object{_in_brackets(code)}; check the URL"
     if isinstance(error, (NotImplementedError, AttributeError)):
         return f"this kind of store cannot do that ({name}); use another one"
-    if isinstance(error, (ValueError, TypeError)):
+    if isinstance(error, (ValueError, TypeError)) or not _may_pass(name):
         return f"the URL or the settings of the store are wrong ({code or name}); check them"
     return f"the store failed or could not be reached ({code or name}), also after " + (
         f"{ATTEMPTS} attempts; run this again later"
@@ -166,7 +166,12 @@ def is_transient(error: Exception) -> bool:
     """Return whether another attempt may succeed."""
     name = type(error).__name__
     is_final = isinstance(error, (*_FINAL, NwbOphysError)) or "Credential" in name
-    return not is_final and not name.startswith(("Param", "Invalid", "Unknown", "Profile"))
+    return not is_final and _may_pass(name)
+
+
+def _may_pass(name: str) -> bool:
+    """Return whether errors of a class of botocore are not those of the request itself."""
+    return not name.startswith(("Param", "Invalid", "Unknown", "Profile"))
 
 
 def retried(action: Callable[[], Result], is_stopped: Callable[[], bool] = lambda: False) -> Result:

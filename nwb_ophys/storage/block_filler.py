@@ -21,7 +21,7 @@ from nwb_ophys.errors import (
     shown_size,
 )
 from nwb_ophys.memory import available_memory
-from nwb_ophys.storage.backends.base import SinkTools
+from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.backends.registry import get_backend
 from nwb_ophys.storage.budget import COPIES, Budget
 from nwb_ophys.storage.engine import block_of, fill_block, open_task, scratch_for
@@ -93,12 +93,13 @@ class Helper:
 class _StopOrGone(Flag):
     """Flag that is also set when the incomplete file is no longer there.
 
-    A process that was out of reach when the write ended must not make the file again.
+    A process that was out of reach when the write ended must not make the file again. A file that
+    was there and is gone does not return, whatever lies at its path then.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, storage: Backend) -> None:
         super().__init__()
-        self._path = path
+        self._path, self._storage, self._was_there = path, storage, False
 
     @property
     def was_set(self) -> bool:
@@ -107,7 +108,14 @@ class _StopOrGone(Flag):
 
     def is_set(self) -> bool:
         """Return whether the flag is set."""
-        return super().is_set() or not self._path.exists()
+        if super().is_set():
+            return True
+        if self._storage.recognises(self._path):
+            self._was_there = True
+            return False
+        if self._was_there:
+            self.set()
+        return True
 
 
 class _OneAtATime:
@@ -145,7 +153,7 @@ class BlockFiller:
         self._order, self._helper, self._load = order, helper, load
         self._storage = get_backend(order.backend, order.zarr_format)
         self._lock = threading.Lock()
-        self._stop = _StopOrGone(order.path)
+        self._stop = _StopOrGone(order.path, self._storage)
         self._tools: SinkTools | None = None
         self._flusher: Flusher | None = None
         self._opened: Opened | None = None

@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ LONGEST_WITHOUT_SCHEDULER = 60.0
 # Longest wait of the caller's thread, so that it notices Ctrl-C on every system.
 _PATIENCE = 0.2
 _CHECKS_EVERY = 2.0
+_ATTEMPTS = 10
 # Blocks that are submitted per thread: one is filled, the others wait.
 _AHEAD = 3
 # Blocks per thread of a dataset, so that all threads end at about the same time.
@@ -343,7 +344,7 @@ class ClusterExecutor:
         plugin = _plugin_class()(self._name, order)
         run = _Run(self._client, self._name, self._opener, counter)
         try:
-            self._client.register_plugin(plugin, name=self._name)
+            _despite_losses(lambda: self._client.register_plugin(plugin, name=self._name))
             run.fill(blocks, sum(each.threads for each in workers.values()))
             failures = run.end()
         except BaseException:
@@ -375,7 +376,9 @@ class ClusterExecutor:
                 f"The scheduler at '{address}' has no workers; start some and run this again."
             ) from error
         given = (file.storage.name, file.storage.zarr_format, file.buffer_gb)
-        found = self._client.run(worker_facts, *given, on_error="return")
+        asked = self._client.run(worker_facts, *given, on_error="return")
+        # A worker that died meanwhile cannot answer.
+        found = {k: facts for k, facts in asked.items() if not _is_lost(facts)} or asked
         wanted = comparable_versions(file.storage)
         for worker, facts in found.items():
             name = f"The worker at '{worker}'"
@@ -385,11 +388,28 @@ class ClusterExecutor:
         return found  # type: ignore[no-any-return]
 
 
+def _is_lost(answer: Any) -> bool:
+    return isinstance(answer, OSError) and not isinstance(answer, NwbOphysError)
+
+
+def _despite_losses(action: Callable[[], Any]) -> None:
+    """Repeat what all workers must answer, since one of them may die meanwhile."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            action()
+        except OSError:
+            time.sleep(_PATIENCE)
+        else:
+            return
+    action()
+
+
 def _unusable(name: str, error: BaseException, wanted: Mapping[str, str]) -> Exception:
     if isinstance(error, NwbOphysError):
         return OutputError(f"{name}: {as_sentence(error)}")
     reason = f"{type(error).__name__}: {error}"
-    if isinstance(error, (ImportError, AttributeError)):
+    # Dask gives an error of a function that a worker cannot load as a text.
+    if isinstance(error, (ImportError, AttributeError)) or "ModuleNotFoundError" in reason:
         return OutputError(
             f"{name} lacks nwb-ophys {wanted['nwb_ophys']} ({reason}); install the same version "
             "on all machines."
@@ -419,16 +439,22 @@ def _error_of(block: _Block, error: BaseException) -> Exception:
     """Return the error of a block in plain words."""
     if isinstance(error, NwbOphysError):
         return error
-    if type(error).__name__ == "KilledWorker":
+    kind = type(error).__name__
+    if kind == "KilledWorker":
         died: Any = error
         return OutputError(
             f"{block.where}: {died.allowed_failures + 1} workers died while they had this block "
             f"in hand, the last one at '{died.last_worker.address}'. Their logs may say why, such "
             "as a lack of memory."
         )
-    if not isinstance(error, Exception) or type(error).__name__ == "FutureCancelledError":
+    if kind == "CommClosedError" or "scheduler" in str(getattr(error, "reason", "")):
+        return OutputError(
+            "The connection to the scheduler of the cluster was lost; check that the scheduler "
+            "and the network are there, and run this again."
+        )
+    if not isinstance(error, Exception) or kind == "FutureCancelledError":
         return OutputError(f"{block.where}: the cluster lost the block; run this again.")
-    reason = as_sentence(f"{type(error).__name__}: {error}")
+    reason = as_sentence(f"{kind}: {error}")
     return OutputError(f"{block.where}: a worker failed: {reason}")
 
 
@@ -479,7 +505,8 @@ class _Run:
     def end(self) -> set[str]:
         """Let all workers close their files, and return the errors of their disks."""
         results = self._client.run(end_on_worker, self._name, on_error="ignore")
-        self._client.unregister_worker_plugin(self._name)
+        with suppress(OSError):  # of a worker that dies meanwhile
+            self._client.unregister_worker_plugin(self._name)
         return {
             f"The worker at '{address}' could not put its chunks on the disk: {text}."
             for address, text in results.items()

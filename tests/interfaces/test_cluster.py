@@ -19,7 +19,7 @@ import zarr
 from dask_cluster import Cluster
 
 import nwb_ophys
-from nwb_ophys import cli
+from nwb_ophys import cli, errors
 from nwb_ophys.errors import ArgumentError, OutputError, SourceError
 from nwb_ophys.interfaces.reopening import opener_of
 from nwb_ophys.interfaces.witness import witnessed
@@ -238,6 +238,35 @@ def test_a_worker_that_is_killed_costs_its_blocks_only(cluster, movie, tmp_path)
     _assert_equal(far, local)
 
 
+def test_a_worker_that_dies_while_all_are_asked_is_left_out(cluster, movie, tmp_path, monkeypatch):
+    """At the start, when the order is given, and at the end."""
+    local = _convert(movie, tmp_path / "local.nwb.zarr")
+    client, lost = distributed.Client, distributed.comm.CommClosedError("the stream is closed")
+    run, register = client.run, client.register_plugin
+    unregister, failed = client.unregister_worker_plugin, []
+
+    def run_without_one(self, function, *given, **options):
+        found = run(self, function, *given, **options)
+        return {**found, "tcp://gone": lost} if function is clusters.worker_facts else found
+
+    def fail_once(action):
+        def act(*given, **options):
+            action(*given, **options)
+            if action not in failed:
+                failed.append(action)
+                raise lost
+
+        return act
+
+    monkeypatch.setattr(client, "run", run_without_one)
+    monkeypatch.setattr(client, "register_plugin", fail_once(register))
+    monkeypatch.setattr(client, "unregister_worker_plugin", fail_once(unregister))
+    far = _convert(movie, tmp_path / "far.nwb.zarr", cluster=cluster.address)
+    assert failed == [register, unregister]
+    monkeypatch.undo()
+    _assert_equal(far, local)
+
+
 def test_a_block_that_kills_workers_is_named(cluster, movie, tmp_path):
     import faulty
 
@@ -260,6 +289,17 @@ def test_an_error_of_a_worker_is_that_of_a_local_write(cluster, movie, tmp_path)
     with pytest.raises(SourceError, match=rf"'{DATA}', frames 48 to .*: reading .*broken"):
         _convert(movie, target, faulty.Faulty, given, cluster=cluster.address)
     _assert_nothing_is_left(cluster, tmp_path, "movie.npy")
+
+
+@pytest.mark.parametrize("kind", [each for each in vars(errors).values() if isinstance(each, type)])
+def test_an_error_of_any_class_arrives_from_a_worker(kind):
+    """Also as the cause of another one; Dask gave those of two builtin bases as bare texts."""
+    error = SourceError("the worker cannot open it")
+    error.__cause__ = kind("'a' is absent", *((5, "words") if kind is errors.DiskError else ()))
+    sent = distributed.core.error_message(error)["exception"].data
+    found = distributed.protocol.pickle.loads(sent)
+    assert (type(found), str(found)) == (SourceError, "the worker cannot open it")
+    assert str(found.__cause__) == str(error.__cause__) == "'a' is absent"
 
 
 def test_values_that_a_worker_reads_otherwise_are_an_error(cluster, movie, tmp_path):
@@ -317,6 +357,43 @@ def test_workers_of_another_version_are_named(cluster, movie, tmp_path, monkeypa
     expected = r"worker at 'tcp://127.0.0.1:\d+' has nwb-ophys .* this program has nwb-ophys 9;"
     with pytest.raises(OutputError, match=expected):
         _convert(movie, tmp_path / "a.zarr", cluster=cluster.address)
+
+
+_WITHOUT_PACKAGE = """
+import sys
+class Absent:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "nwb_ophys":
+            raise ModuleNotFoundError("No module named 'nwb_ophys'")
+sys.meta_path.insert(0, Absent())
+"""
+
+
+def test_a_worker_without_the_package_is_named(cluster, movie, tmp_path, monkeypatch):
+    (tmp_path / "sitecustomize.py").write_text(_WITHOUT_PACKAGE)
+    for each in cluster.workers:
+        each.kill()
+        each.wait()
+    monkeypatch.setitem(cluster._environment, "PYTHONPATH", str(tmp_path))
+    cluster.complete()
+    with pytest.raises(OutputError, match=r"at 'tcp://.*' lacks nwb-ophys .*; install the same"):
+        _convert(movie, tmp_path / "a.zarr", cluster=cluster.address)
+    for each in cluster.workers:
+        each.kill()
+        each.wait()
+
+
+def test_a_scheduler_that_ends_is_named(movie, tmp_path, monkeypatch):
+    monkeypatch.setattr(clusters, "_PATIENCE_FOR_SCHEDULER", 2.0)
+    (tmp_path / "own").mkdir()
+    cluster = Cluster(tmp_path / "own")
+    given = {"cluster": cluster.address, "progress": lambda _: cluster.scheduler.kill()}
+    try:
+        with pytest.raises(OutputError, match="connection to the scheduler of the cluster was los"):
+            _convert(movie, tmp_path / "a.zarr", **given)
+    finally:
+        cluster.close()
+    assert not [each for each in tmp_path.iterdir() if "zarr" in each.name]
 
 
 # --- what a cluster cannot do ---------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -348,3 +349,23 @@ def test_a_change_of_the_current_folder_does_not_change_the_files(tmp_path, monk
     with h5py.File(written) as file:
         assert not file["acquisition/TwoPhotonSeries/data"][:].any()
     assert movies["tuesday"].extractor.get_series().all()
+
+
+def test_a_source_that_changes_while_it_is_read_is_named(tmp_path):
+    """The values of before and after may both be in the file."""
+    source, beside = tmp_path / "movie.npy", tmp_path / "movie.txt"
+    np.save(source, MOVIE)
+    beside.write_text("notes")
+
+    def change(file):
+        def follow(progress):
+            file.touch()
+            os.utime(file, (1e9, 1e9))
+
+        return follow
+
+    with NumpyImagingInterface(source, 10.0) as interface:
+        given = {"metadata": START, "overwrite": True}
+        with pytest.warns(UserWarning, match="changed while they were converted: 'movie.npy'"):
+            interface.run_conversion(tmp_path / "a.nwb", progress=change(source), **given)
+        interface.run_conversion(tmp_path / "a.nwb", progress=change(beside), **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import nwb_ophys
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.remote.paths import RemotePath, as_path, is_url
 
 
@@ -44,6 +45,29 @@ def test_credentials_are_not_in_the_text():
     assert str(path) == "https://host/a.nwb"
     assert "pass" not in repr(path)
     assert path.url == "https://me:pass@host/a.nwb?X-Amz-Signature=123"
+
+
+def test_files_that_differ_in_their_query_are_not_mistaken_for_each_other():
+    """The second of two recordings was converted in the place of the first one, too."""
+    as_path("https://host/get.tif?id=1&X-Amz-Signature=1")
+    path = as_path("https://host/get.tif?id=1&X-Amz-Signature=2&Expires=5")  # signed once more
+    assert path.url.endswith("Signature=2&Expires=5")
+    with pytest.raises(SourceArgumentError, match=r"'https://host/get\.tif' was given with diff"):
+        as_path("https://host/get.tif?id=2&X-Amz-Signature=1")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket/a?b.nwb", "gs://bucket/a?/b.nwb", "abfs://raw@lab.dfs.core.windows.net/b"]
+)
+def test_names_and_containers_are_no_credentials(url):
+    assert str(as_path(url)) == url
+    assert (as_path(url) / "c").url == f"{url}/c"
+
+
+@pytest.mark.parametrize("url", ["abfs://me:pass@host/a", "s3://me@bucket/a?sig=pass"])
+def test_credentials_of_a_store_are_not_in_the_text(url):
+    assert as_path(url).url == url
+    assert not {"me", "pass"} & set(re.split(r"\W", str(as_path(url))))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 
 from nwb_ophys.errors import MemoryLimitError, OutputError, SourceError
 from nwb_ophys.storage import block_filler, create_nwbfile, sharing
+from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder
 from nwb_ophys.storage.block_filler import BlockFiller, Helper
 from nwb_ophys.storage.grid import grid, whole
 from nwb_ophys.storage.hdmf.iterators import IteratorSource
@@ -184,6 +185,26 @@ def test_a_worker_does_not_make_a_store_again_that_is_gone(tmp_path):
         filler.fill(LOCATION, second)
     filler.close()
     assert not orders[0].path.exists()
+
+
+def test_a_chunk_in_hand_does_not_make_a_store_again_that_is_gone(tmp_path, monkeypatch):
+    """Such as that of a worker that slept while others filled its blocks and the write ended."""
+    orders = []
+    executor = Here(change_order=lambda order: orders.append(order) or order)
+    _write(tmp_path / "a.zarr", executor)
+    path, encode = orders[0].path, ChunkEncoder.__call__
+    shutil.copytree(tmp_path / "a.zarr", path)
+    filler = BlockFiller(orders[0], HELPER)
+
+    def encode_late(self, planes):
+        shutil.rmtree(path, ignore_errors=True)
+        return encode(self, planes)
+
+    monkeypatch.setattr(ChunkEncoder, "__call__", encode_late)
+    with pytest.raises(OutputError, match=r"(gone, since|does not see .*:) the write has ended"):
+        filler.fill(LOCATION, whole(VALUES.shape))
+    filler.close()
+    assert not path.exists()
 
 
 def test_nothing_is_filled_after_the_end(tmp_path):

@@ -40,6 +40,7 @@ from nwb_ophys.storage.backends.zarr_guarded import guarded_store, reading_store
 from nwb_ophys.storage.backends.zarr_later import EntireStore, Group2, is_later
 from nwb_ophys.storage.backends.zarr_objects import zarr_objects
 from nwb_ophys.storage.backends.zarr_parts import check_store
+from nwb_ophys.storage.backends.zarr_places import check_not_gone
 from nwb_ophys.storage.compression import KEEP_FILTERS, Compression, parse_compression
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape
@@ -191,6 +192,12 @@ class ZarrBackend(ZarrFolder):
         """Open a declared dataset of an open file."""
         return ZarrSink(root[configuration.location], configuration, tools)
 
+    def shared_sink(
+        self, root: Any, configuration: DatasetConfiguration, tools: SinkTools
+    ) -> ZarrSink:
+        """Open a declared dataset, to which other processes add chunks, too."""
+        return ZarrSink(root[configuration.location], configuration, tools, is_shared=True)
+
     def stored_size(self, dataset: Any) -> int:
         """Return the number of bytes of all stored chunks and of the metadata."""
         stored = dataset.nbytes_stored  # a method in Zarr 3
@@ -223,9 +230,16 @@ class ZarrBackend(ZarrFolder):
 class ZarrSink(ChunkSink):
     """An open array of a Zarr store that takes chunks; threads need not wait for each other."""
 
-    def __init__(self, array: Any, configuration: DatasetConfiguration, tools: SinkTools) -> None:
+    def __init__(
+        self,
+        array: Any,
+        configuration: DatasetConfiguration,
+        tools: SinkTools,
+        *,
+        is_shared: bool = False,
+    ) -> None:
         super().__init__(array, array.fill_value, tools)
-        self._array = array
+        self._array, self._is_shared = array, is_shared
         self._encoded = ChunkEncoder(
             array.filters or (), array.compressor, configuration.compression, self.dtype
         )
@@ -235,6 +249,8 @@ class ZarrSink(ChunkSink):
         """Encode and store a chunk whose bytes are in C order, and shuffled if ``shuffles``."""
         store, key = self._array.chunk_store, self._key(corner)
         encoded = self._encoded(planes)
+        if self._is_shared:  # the store makes folders
+            check_not_gone(Path(store.path) / self._array.path, ".zarray")
         store[key] = encoded
         self._tools.finished.add(str(Path(store.path) / key))
         self._note_stored(corner, encoded)

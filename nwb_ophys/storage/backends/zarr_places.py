@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.errors import OutputError
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.grid import Shape
 
@@ -38,6 +39,25 @@ def array_folder(array: Any) -> Path | None:
     """Return the folder of an open array; None where its store is in no folder."""
     folder = store_folder(array)
     return None if folder is None else folder / array.path
+
+
+def check_not_gone(folder: Path, header: str) -> None:
+    """Check that an array which other processes fill, too, is still there.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the array.
+    header : str
+        Name of its header.
+
+    Raises
+    ------
+    OutputError
+        If it is not, since the write has ended.
+    """
+    if not (folder / header).is_file():
+        raise OutputError(f"'{folder}' is gone, since the write has ended.")
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ from nwb_ophys.storage.backends.zarr_places import (
     Index,
     ShardLayout,
     StoredChunk,
+    check_not_gone,
     checksum,
     read_index,
 )
@@ -114,7 +115,8 @@ class ShardFiles:
         *,
         is_shared: bool = False,
     ) -> None:
-        self._base, self._layout, self._before_change = folder / "c", layout, before_change
+        self._folder, self._base = folder, folder / "c"
+        self._layout, self._before_change = layout, before_change
         self._is_shared = is_shared
         self._lock = threading.Lock()
         self._open: dict[Shape, _Shard] = {}
@@ -199,6 +201,8 @@ class ShardFiles:
             if shard.is_new:
                 if self._before_change is not None:
                     self._before_change("/".join(map(str, ("c", *number))))
+                if self._is_shared:
+                    check_not_gone(self._folder, "zarr.json")
                 shard.file.parent.mkdir(parents=True, exist_ok=True)
                 shard.complete()
             self._open[number] = shard
