@@ -118,7 +118,9 @@ class OutputError(NwbOphysError, OSError):
 
 
 class OutputBusyError(OutputError, BlockingIOError):
-    """A target that another process or thread is writing; the message names it."""
+    """A target that another process or thread is writing; the message names it, as does ``by``."""
+
+    by = "another process."
 
 
 class DiskError(OutputError):
@@ -158,6 +160,11 @@ def shown_size(num_bytes: float) -> str:
     if num_bytes < 1e5:
         return f"{num_bytes:,.0f} bytes"
     return f"{num_bytes / 1e6:,.1f} MB" if num_bytes < 1e9 else f"{num_bytes / 1e9:,.1f} GB"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 session" or "2 sessions"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def aligned(rows: list[tuple[str, ...]]) -> str:

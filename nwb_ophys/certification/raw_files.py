@@ -9,7 +9,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.certification.report import counted, listed
+from nwb_ophys.certification.report import listed
+from nwb_ophys.errors import counted
 from nwb_ophys.storage.file_hashes import Sampling, file_hash, is_system_file
 
 _MOST_FILES = 1_000_000

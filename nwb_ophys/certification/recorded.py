@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nwb_ophys.certification.report import Difference, counted, in_words, listed, ranges
+from nwb_ophys.certification.report import Difference, in_words, listed, ranges
+from nwb_ophys.errors import counted
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.budget import COPIES
 from nwb_ophys.storage.encoding import num_bytes

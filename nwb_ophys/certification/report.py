@@ -7,6 +7,8 @@ from pathlib import Path
 
 import attrs
 
+from nwb_ophys.errors import counted
+
 _MOST_LISTED = 20
 
 
@@ -121,11 +123,6 @@ class FileReport:
         yield f"{self.path}: {size} and {attributes} compared with their hashes: {found}."
         if self.answer is not None:
             yield str(self.answer)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def listed(names: Sequence[str], most: int = _MOST_LISTED) -> str:

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, counted
 
 PAUSE = 2.5
 """Intervals longer than this many periods separate trains of pulses."""
@@ -294,11 +294,6 @@ class _Case:
                 "from the beginning to the end."
             )
         raise SourceError(f"There are {self.numbers}, {lacking} too few.{where}{remedy}{self.hint}")
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def counted_places(places: NDArray[np.int64]) -> str:

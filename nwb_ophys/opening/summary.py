@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import as_sentence, printable
+from nwb_ophys.errors import as_sentence, counted, printable
 from nwb_ophys.opening.recordings import Recording
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 
@@ -44,12 +44,8 @@ def _frames_of(pages: Sequence[int], extractor: Any) -> list[str]:
     counts = [count / per_frame for count in pages]
     if all(count.is_integer() for count in counts):
         noun = "volume" if extractor.is_volumetric else "frame"
-        return [_counted(int(count), noun) for count in counts]
-    return [_counted(count, "page") for count in pages]
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
+        return [counted(int(count), noun) for count in counts]
+    return [counted(count, "page") for count in pages]
 
 
 def _in_words(files: Sequence[Path], counts: Sequence[str]) -> str:
@@ -120,26 +116,26 @@ def _described(each: Any) -> Iterator[str]:
         pixels = "pixels" if len(shape) == 2 else "voxels"
         noun = "frame" if len(shape) == 2 else "volume"
         yield (
-            f"{each.name}: {_counted(num_samples, noun)} of {size} ({axes}) {pixels}, {_rate(each)}"
+            f"{each.name}: {counted(num_samples, noun)} of {size} ({axes}) {pixels}, {_rate(each)}"
         )
     elif kind == "MotionCorrection":
         for stack in each.corrected_image_stacks.values():
             (movie,) = _described(stack.corrected)
             yield f"{stack.name}: {movie.partition(': ')[2]}"
     elif getattr(each, "external_file", None) is not None:
-        yield f"{each.name} ({kind}): refers to {_counted(len(each.external_file), 'file')}"
+        yield f"{each.name} ({kind}): refers to {counted(len(each.external_file), 'file')}"
     elif kind == "ImageSegmentation":
         for table in each.plane_segmentations.values():
-            yield f"{table.name}: {_counted(len(table.id), 'ROI')} ({', '.join(table.colnames)})"
+            yield f"{table.name}: {counted(len(table.id), 'ROI')} ({', '.join(table.colnames)})"
     elif kind in ("Fluorescence", "DfOverF"):
         for series in each.roi_response_series.values():
             num_samples, num_rois = series.data.shape
             yield (
-                f"{series.name}: {_counted(num_samples, 'sample')} of "
-                f"{_counted(num_rois, 'ROI')}, {_rate(series)}"
+                f"{series.name}: {counted(num_samples, 'sample')} of "
+                f"{counted(num_rois, 'ROI')}, {_rate(series)}"
             )
     elif kind == "Images":
-        yield f"{each.name}: {_counted(len(each.images), 'image')} ({', '.join(each.images)})"
+        yield f"{each.name}: {counted(len(each.images), 'image')} ({', '.join(each.images)})"
     elif hasattr(each, "data") and hasattr(each.data, "shape"):
         size = " x ".join(map(str, each.data.shape))
         yield f"{each.name} ({kind}): {size}, {_rate(each)}"

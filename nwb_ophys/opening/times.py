@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from nwb_ophys.converter import OphysConverter
 from nwb_ophys.dtypes import as_seconds
-from nwb_ophys.errors import ArgumentError, OptionError, SourceError
+from nwb_ophys.errors import ArgumentError, OptionError, SourceError, counted
 from nwb_ophys.filetypes.vectors import Vector, opened_vector, split_unit, whole
 from nwb_ophys.interfaces.alignment import TimesOrigin
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.witness import witnessed
 from nwb_ophys.opening.edges import find_edges, levels_of
-from nwb_ophys.opening.pulses import Matched, Rules, counted, match_pulses, match_times
+from nwb_ophys.opening.pulses import Matched, Rules, match_pulses, match_times
 from nwb_ophys.opening.recordings import Recording
 from nwb_ophys.opening.times_given import (
     GivenFile,

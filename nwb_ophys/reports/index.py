@@ -14,7 +14,7 @@ import attrs
 from markupsafe import Markup
 
 from nwb_ophys import __version__
-from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError, as_sentence
+from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError, as_sentence, counted
 from nwb_ophys.remote.paths import is_url, walk
 from nwb_ophys.reports.places import default_output
 from nwb_ophys.reports.rendering import TEMPLATES, environment, render_report, style
@@ -200,6 +200,7 @@ def render_index(rows: Iterable[Row], title: str) -> str:
         .get_template("index.html")
         .render(
             rows=listed,
+            number=counted(len(listed), "session"),
             title=title,
             version=__version__,
             meta=META,

@@ -29,6 +29,7 @@ from nwb_ophys.sessions.specification import (
 from nwb_ophys.sessions.states import (
     DONE,
     FAILED,
+    RUNNING,
     Decision,
     SessionState,
     decided,
@@ -74,6 +75,11 @@ class BatchResult:
     def failed(self) -> tuple[SessionState, ...]:
         """States of the sessions that failed."""
         return tuple(each for each in self.states if each.state == FAILED)
+
+    @property
+    def elsewhere(self) -> tuple[SessionState, ...]:
+        """States of the sessions that another process is converting."""
+        return tuple(each for each in self.states if each.state == RUNNING)
 
     @property
     def exit_code(self) -> int:

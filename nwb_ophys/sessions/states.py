@@ -314,7 +314,15 @@ def _is_of_a_run(entry: os.DirEntry[str]) -> bool:
 
 
 def output_identity(path: str) -> tuple[int, ...] | None:
-    """Return size and time of change of an output, in ns; None if it does not exist."""
+    """Return size and time of change of an output, in ns; None if it does not exist.
+
+    Parameters
+    ----------
+    path : str
+        Empty while it is not known.
+    """
+    if not path:  # which would be the current folder
+        return None
     try:
         found = Path(path).stat()
     except (OSError, ValueError):
@@ -336,7 +344,7 @@ def decided(session: Session, state: SessionState) -> Decision:
         return Decision("convert", "failed before")
     is_same = state.settings == settings_fingerprint(session)
     is_read_alike = state.sources == sources_fingerprint(session)
-    present = output_identity(state.output) if state.output else None
+    present = output_identity(state.output)
     if state.state == RUNNING:
         # The rename of the whole file is the last step of a conversion.
         is_whole = present is not None and present != state.before

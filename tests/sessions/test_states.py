@@ -223,3 +223,19 @@ def test_a_file_that_is_whole_when_its_run_ends_early_is_known_as_its_own(lab, e
     state = run_session(changed, Share())
     assert (state.state, state.reason) == ("done", "")
     assert output_identity(state.output) != before
+
+
+def test_a_session_that_is_interrupted_before_its_file_has_a_name_waits(lab, monkeypatch):
+    from nwb_ophys.sessions import sessions_of
+
+    session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nwb_ophys.sessions.running.open_session", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_session(session, Share())
+    state = read_state(state_path(session), session.key)
+    assert (state.state, state.written, state.num_bytes) == ("waiting", None, 0)
+    assert output_identity("") is None
