@@ -22,7 +22,8 @@ from nwb_ophys.errors import OutputError
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
-from nwb_ophys.storage.hidden_names import HiddenName
+from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
+from nwb_ophys.storage.locking import current_holder
 
 FOLDER = ".nwb-ophys-batch"
 """Name of the folder of the states."""
@@ -50,7 +51,7 @@ class SessionState:
     key : str
         Name of the session.
     state : {"waiting", "running", "done", "failed"}
-        A session that was interrupted waits.
+        A session that was interrupted waits; see :func:`as_it_is`.
     sources, settings : str
         Fingerprints of the source files, and of options and metadata.
     output : str
@@ -168,8 +169,25 @@ def states_in(folder: Path) -> list[SessionState]:
     for path in sorted(folder.glob("*.json")):
         stated = _stated(path)
         if stated is not None and stated.key:
-            found.append(stated)
+            found.append(as_it_is(stated, path))
     return found
+
+
+def as_it_is(state: SessionState, path: Path) -> SessionState:
+    """Return a recorded state; "running" only while a process converts the session.
+
+    Parameters
+    ----------
+    state : SessionState
+    path : pathlib.Path
+        Its file. A process that was killed left "running" in it.
+    """
+    if state.state != RUNNING:
+        return state
+    holder = current_holder(HiddenNames.beside(path).lock)
+    if holder is None:
+        return attrs.evolve(state, state=WAITING, reason="It was interrupted.")
+    return attrs.evolve(state, reason=f"It is being converted by {holder}.")
 
 
 def shown_paths(session: Session) -> tuple[str, ...]:
