@@ -164,7 +164,7 @@ def shown_size(num_bytes: float) -> str:
 
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, such as "1 session" or "2 sessions"."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def aligned(rows: list[tuple[str, ...]]) -> str:

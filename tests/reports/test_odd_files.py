@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import io
 import re
 import shlex
 
@@ -318,8 +320,37 @@ def test_what_is_not_shown_is_counted(author):
     assert (report.num_movies, report.num_rois) == (26, 78)
     text = " ".join(text_of(report).split())
     assert "movies 26 ROIs 78" in text
-    assert "The first 12 of 14 gray images are shown." in text
-    assert "2 images with colours are not shown." in text
+    assert "The first 12 of 16 images are shown." in text
+
+
+def test_coloured_images_are_shown_as_they_are_stored(author):
+    from PIL import Image
+
+    colours = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
+    author.add_images(
+        RGBImage(name="bytes", data=colours[..., :3]),
+        RGBAImage(name="shares", data=colours / 255),
+        RGBImage(name="counts", data=colours[..., :3].astype(np.uint16) * 100),
+        RGBImage(name="unknown", data=np.full((6, 4, 3), np.nan)),
+    )
+    author.nwbfile.add_acquisition(
+        Images(name="Photos", images=[RGBImage(name="large", data=np.ones((900, 600, 3)))])
+    )
+    page = render_report(author.report())
+    shown = {}
+    for name in ("bytes", "shares", "counts", "unknown", "large"):
+        before, _, caption = page.partition(f"{name}. ")
+        uri = before.rpartition("data:image/png;base64,")[2].partition('"')[0]
+        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri))))
+        shown[name] = picture, caption.partition("<")[0]
+    for name in ("bytes", "shares"):
+        np.testing.assert_array_equal(shown[name][0], colours[..., :3].transpose(1, 0, 2))
+    assert shown["bytes"][1] == "Colours as they are stored."
+    assert shown["shares"][1] == "Colours as they are stored. The alpha channel is not shown."
+    assert shown["counts"][1].startswith("Black ")
+    assert shown["counts"][0].shape == shown["unknown"][0].shape == (4, 6, 3)
+    assert shown["large"][0].shape[2] == 3
+    assert shown["large"][0].min() == 255
 
 
 def test_the_last_axis_of_a_video_holds_colours(author):
