@@ -409,9 +409,8 @@ def _picture(file: StoredFile, path: str) -> SummaryPicture:
         axes = f"two axes and {channels} channels" if channels else "two axes"
         raise ValueError(f"Its shape is {shape}; an image that is shown has {axes}.")
     image = np.asarray(file.value(path))
-    if not channels:
-        image = image.astype(np.float64)
-    return SummaryPicture(path=path, image=image[..., :3], has_alpha=channels == 4)
+    shown = image[..., :3] if channels else image.astype(np.float64)
+    return SummaryPicture(path=path, image=shown, has_alpha=channels == 4)
 
 
 def counts_of(segmentation: Segmentation) -> Mapping[str, int]:

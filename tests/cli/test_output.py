@@ -153,6 +153,31 @@ def test_json_has_no_numbers_that_json_lacks(capsys):
     assert found == {"a": [None, ["-inf", 1.5]], "1": None, "None": [0, 1]}
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_numbers_agree_with_their_nouns(tmp_path, capsys, number):
+    from nwb_ophys.testing import simulate_recording, write_tiff
+
+    movie = simulate_recording(num_samples=4, num_rows=8, num_columns=8).movie
+    for index in range(number):
+        write_tiff(tmp_path / f"m{index}.tif", movie)
+    (tmp_path / "lab.yaml").write_text(
+        "output: out\noptions: {sampling_frequency: 30}\n"
+        "metadata: {NWBFile: {session_start_time: 2024-05-17T14:30:00Z}}\n"
+        "sessions:\n- pattern: '{subject_id}.tif'\n"
+    )
+    lab, noun = str(tmp_path / "lab.yaml"), f"{number} session{'s' * (number > 1)}"
+    assert run("batch", lab, "--dry-run") == 0
+    assert f"\n{noun}: {number} convert." in capsys.readouterr().out
+    assert run("batch", lab, "--reports") == 0
+    assert f"\n{noun}: {number} done." in capsys.readouterr().out
+    assert run("batch", lab, "--status") == 0
+    assert capsys.readouterr().out.endswith(f"\n{noun}: {number} done.\n")
+    assert run("report", str(tmp_path / "out")) == 0
+    assert capsys.readouterr().out.endswith(f": {noun}\n")
+    (title,) = re.findall("<title>(.*)</title>", (tmp_path / "out" / "index.html").read_text())
+    assert title == f"out: {noun}"
+
+
 def test_lines_above_the_bars_of_a_batch_are_in_the_log_file(tmp_path, monkeypatch, capsys):
     from nwb_ophys.cli.batch_display import BatchDisplay
     from nwb_ophys.cli.terminal import output_to

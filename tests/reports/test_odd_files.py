@@ -246,8 +246,8 @@ def test_one_image_may_lie_below_all_planes_of_a_volume(author):
     below = attrs.evolve(table, backdrop=Backdrop(image=image, origin="an image"))
     captions = [figure.caption for figure in outline_figures(below, 1 << 16)]
     assert [caption[: caption.index(".")] for caption in captions] == [
-        "Outlines of 1 ROIs of Cells over an image, plane 1 of 4",
-        "Outlines of 1 ROIs of Cells over an image, plane 4 of 4",
+        "Outlines of 1 ROI of Cells over an image, plane 1 of 4",
+        "Outlines of 1 ROI of Cells over an image, plane 4 of 4",
     ]
 
 
@@ -334,11 +334,17 @@ def test_coloured_images_are_shown_as_they_are_stored(author):
         RGBImage(name="unknown", data=np.full((6, 4, 3), np.nan)),
     )
     author.nwbfile.add_acquisition(
-        Images(name="Photos", images=[RGBImage(name="large", data=np.ones((900, 600, 3)))])
+        Images(
+            name="Photos",
+            images=[
+                RGBImage(name="large", data=np.ones((900, 600, 3))),
+                GrayscaleImage(name="gray", data=np.eye(6, 4)),
+            ],
+        )
     )
     page = render_report(author.report())
     shown = {}
-    for name in ("bytes", "shares", "counts", "unknown", "large"):
+    for name in ("bytes", "shares", "counts", "unknown", "large", "gray"):
         before, _, caption = page.partition(f"{name}. ")
         uri = before.rpartition("data:image/png;base64,")[2].partition('"')[0]
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri))))
@@ -351,6 +357,7 @@ def test_coloured_images_are_shown_as_they_are_stored(author):
     assert shown["counts"][0].shape == shown["unknown"][0].shape == (4, 6, 3)
     assert shown["large"][0].shape[2] == 3
     assert shown["large"][0].min() == 255
+    np.testing.assert_array_equal(shown["gray"][0], 255 * np.eye(4, 6))
 
 
 def test_the_last_axis_of_a_video_holds_colours(author):
