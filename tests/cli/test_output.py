@@ -157,7 +157,7 @@ def test_json_has_no_numbers_that_json_lacks(capsys):
 def test_numbers_agree_with_their_nouns(tmp_path, capsys, number):
     from nwb_ophys.testing import simulate_recording, write_tiff
 
-    movie = simulate_recording(num_samples=4, num_rows=8, num_columns=8).movie
+    movie = simulate_recording(num_samples=4).movie
     for index in range(number):
         write_tiff(tmp_path / f"m{index}.tif", movie)
     (tmp_path / "lab.yaml").write_text(
