@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import datetime
 import io
+import os
 import re
 import shlex
+import shutil
+import sys
 
 import attrs
 import h5py
@@ -19,6 +22,7 @@ from pynwb.ophys import Fluorescence, ImageSegmentation, OpticalChannel, RoiResp
 from tests_of_reports import write_session
 
 from nwb_ophys import write_report
+from nwb_ophys.cli import main
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
 from nwb_ophys.reports.failures import Unreadable
@@ -540,3 +544,17 @@ def test_rois_that_are_neither_accepted_nor_rejected_are_a_third_kind(tmp_path):
     text = write_report(path).read_text("utf-8")
     assert "3 accepted, 1 rejected, 1 undecided (columns accepted, rejected)" in text
     assert 'class="outlines roi"' in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Other systems have no such names.")
+def test_names_whose_bytes_are_no_text_are_shown_by_their_codes(usual, tmp_path, capsys):
+    folder = tmp_path / os.fsdecode(b"b\xff")
+    folder.mkdir()
+    shutil.copy(usual, folder / "a.nwb")
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(tmp_path), "-o", str(tmp_path / "pages")])
+    assert end.value.code == 0, capsys.readouterr().err
+    page = tmp_path / "pages" / folder.name / "a.nwb.html"
+    assert "b\\xff/a.nwb" in page.read_text("utf-8")
+    index = (tmp_path / "pages" / "index.html").read_text("utf-8")
+    assert 'href="b%FF/a.nwb.html">b\\xff/a.nwb</a>' in index
