@@ -122,7 +122,9 @@ class OutputError(NwbOphysError, OSError):
 
 
 class OutputBusyError(OutputError, BlockingIOError):
-    """A target that another process or thread is writing; the message names it."""
+    """A target that another process or thread is writing; the message names it, as does ``by``."""
+
+    by = "another process."
 
 
 class DiskError(OutputError):
@@ -184,10 +186,11 @@ def aligned(rows: list[tuple[str, ...]]) -> str:
     rows : list of tuple of str
         All of one length.
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    shown_rows = [tuple(map(printable, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown_rows, strict=True)]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        for row in shown_rows
     )
 
 

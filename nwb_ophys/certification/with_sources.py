@@ -15,13 +15,7 @@ from pynwb import NWBFile
 
 from nwb_ophys.certification.raw_files import RawFiles, RecordedFile, recorded_files
 from nwb_ophys.certification.reopening import Replanned, replan
-from nwb_ophys.certification.report import (
-    Difference,
-    SourceAnswer,
-    in_words,
-    listed,
-    ranges,
-)
+from nwb_ophys.certification.report import Difference, SourceAnswer, in_words, listed, ranges
 from nwb_ophys.errors import counted
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.encoding import num_bytes

@@ -104,7 +104,8 @@ def batch(
     """Convert the sessions of a SPECIFICATION, a YAML file, to NWB files.
 
     Sessions that are done and unchanged are skipped, so that the same command does only the rest.
-    Exit codes: 0 if all are done, 3 if some failed, 2 for a wrong command or specification.
+    Exit codes: 0 if all are done, 3 if some failed or are being converted by another process, 2 for
+    a wrong command or specification.
 
     \b
     Example of a specification:

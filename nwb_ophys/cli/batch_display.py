@@ -101,7 +101,7 @@ class BatchDisplay:
 
 def summary_of(result: Any, specification: Path) -> str:
     """Return the numbers of sessions, those that failed, and the next step."""
-    lines = [f"{len(result.states)} sessions: {result}."]
+    lines = [f"{counted(len(result.states), 'session')}: {result}."]
     found = [f"  {each.key}: {text}" for each in result.states for text in each.findings]
     if found:
         lines += ["", "The DANDI archive would refuse:", *found]
@@ -112,13 +112,16 @@ def summary_of(result: Any, specification: Path) -> str:
             "Mend them and run the same command, which converts the rest. 'nwb-ophys batch "
             f"{specification} --status' prints all states.",
         ]
+    if result.elsewhere:
+        lines += ["", "Being converted by another process:"]
+        lines += [f"  {each.key}: {each.reason}" for each in result.elsewhere]
     return "\n".join(lines)
 
 
 def line_of(state: Any) -> str:
     """Return the line of a session that ended."""
-    if state.state == "failed":
-        return f"failed {state.key}: {state.reason}"
+    if state.state != "done":
+        return f"{state.state} {state.key}: {state.reason}"
     notes = f", {counted(len(state.warnings), 'note')} in --status" if state.warnings else ""
     size = shown_size(state.num_bytes)
     return f"{state.state} {state.key}: {state.output} ({size}, {state.seconds:.1f} s{notes})"
@@ -145,7 +148,7 @@ def table_of(states: Sequence[Any]) -> str:
         rows += [("", "", "", "", f"DANDI: {finding}") for finding in each.findings]
     counts = Counter(each.state for each in states)
     total = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
-    return f"{aligned(rows)}\n{len(states)} sessions: {total}."
+    return f"{aligned(rows)}\n{counted(len(states), 'session')}: {total}."
 
 
 def plan_in_words(planned: Sequence[Any]) -> str:
@@ -157,7 +160,8 @@ def plan_in_words(planned: Sequence[Any]) -> str:
         rows.append((each.session.key, act, each.decision.why, faults or each.session.shown_output))
     counts = Counter(row[1] for row in rows[1:])
     total = ", ".join(f"{number} {act}" for act, number in sorted(counts.items()))
-    lines = [aligned(rows), f"{len(planned)} sessions: {total}. Nothing was written."]
+    number = counted(len(planned), "session")
+    lines = [aligned(rows), f"{number}: {total}. Nothing was written."]
     return "\n".join([*lines, *_findings_in_words([each.session for each in planned])])
 
 

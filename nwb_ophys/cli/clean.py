@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from nwb_ophys.cli import options as shared
+from nwb_ophys.errors import counted
 
 
 @click.command()
@@ -34,6 +35,6 @@ def clean(folder: Path, dry_run: bool, debug: bool) -> None:
             shared.say(f"Left '{each.path}', {shown_size(each.num_bytes)}: {each.reason}")
     removed = [each for each in found if each.is_removed]
     size = shown_size(sum(each.num_bytes for each in removed))
-    files = "1 file" if len(removed) == 1 else f"{len(removed)} files"
+    files = counted(len(removed), "file")
     verb = "would be removed" if dry_run else "removed"
     shared.say(f"'{folder}': {files} {verb}, {size}.")

@@ -11,7 +11,7 @@ import click
 
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, counted
 
 
 @click.command()
@@ -103,8 +103,8 @@ class _Report:
             say("To apply the rules of the DANDI archive, add --for dandi.")
         others = len(self.findings) - self.num_errors - self.num_critical
         say(
-            f"{self.path}: {self.num_errors} errors, {self.num_critical} critical, {others} other "
-            "findings."
+            f"{self.path}: {counted(self.num_errors, 'error')}, {self.num_critical} critical, "
+            f"{counted(others, 'other finding')}."
         )
         if self.archive:
             say(f"DANDI would {'refuse' if self.is_refused else 'accept'} this file.")

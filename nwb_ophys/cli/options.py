@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from nwb_ophys.cli.terminal import is_quiet, say_lines
+from nwb_ophys.cli.terminal import is_quiet, own_stdout, say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
@@ -129,7 +131,19 @@ leave_out = click.option(
     "given several times.",
 )
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON in place of text.")
+
+
+def as_json(command: Any) -> Any:
+    """Add the option ``--json``, with which stdout has nothing but one document of JSON."""
+
+    @functools.wraps(command)
+    def alone(*args: Any, as_json: bool, **given: Any) -> Any:
+        with own_stdout() if as_json else nullcontext():
+            return command(*args, as_json=as_json, **given)
+
+    return _JSON(alone)
+
 
 overwrite = click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 
@@ -402,17 +416,30 @@ def say_json(value: Any) -> None:
     Parameters
     ----------
     value : Any
-        Objects of attrs classes in it become objects of JSON, and other objects texts.
+        Objects of attrs classes in it become objects of JSON, and other objects texts. JSON has no
+        number for NaN, which becomes null, nor for infinity, which becomes a text.
     """
     import json
 
+    with suppress(BrokenPipeError):
+        say_lines(json.dumps(_plain(value), indent=2, allow_nan=False), always=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
     import attrs
 
-    def plain(each: Any) -> Any:
-        return attrs.asdict(each) if attrs.has(type(each)) else str(each)
-
-    with suppress(BrokenPipeError):
-        say_lines(json.dumps(value, indent=2, default=plain), always=True)
+    if attrs.has(type(value)):
+        value = attrs.asdict(value, recurse=False)
+    if hasattr(value, "tolist"):  # of NumPy
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
 def say_written(path: Path, streams: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ import click
 
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say
-from nwb_ophys.errors import OptionError
+from nwb_ophys.errors import OptionError, counted
 
 
 @click.command()
@@ -84,6 +84,6 @@ def _write_index(folder: Path, output: Path | None, *, overwrite: bool) -> None:
     from nwb_ophys.reports import write_index
 
     index, rows = write_index(folder, output, overwrite=overwrite, progress=say)
-    say(f"Wrote {index}: {len(rows)} sessions")
+    say(f"Wrote {index}: {counted(len(rows), 'session')}")
     if any(row.state == "unreadable" for row in rows):
         raise click.exceptions.Exit(3)

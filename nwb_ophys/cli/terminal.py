@@ -7,10 +7,11 @@ show another text than there is. All other modules of the command line print thr
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -85,10 +86,13 @@ class Output:
         Whether only errors and JSON are printed.
     log : file object or None
         File that also gets each line, with the time before it.
+    stdout : file object or None
+        Destination in place of ``sys.stdout``.
     """
 
     is_quiet: bool = False
     log: IO[str] | None = None
+    stdout: IO[str] | None = None
 
 
 _USUAL = Output()
@@ -142,6 +146,46 @@ def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
             _OUTPUT.reset(token)
 
 
+@contextmanager
+def own_stdout() -> Iterator[None]:
+    """Keep stdout for the lines of this module within the block.
+
+    Whatever else is printed there, by libraries in Python or C and by child processes, goes to
+    stderr, so that a program which reads stdout finds one document of JSON.
+    """
+    if sys.stdout is None:  # it is closed
+        yield
+        return
+    with ExitStack() as stack:
+        own = stack.enter_context(_apart()) if sys.stdout is sys.__stdout__ else sys.stdout
+        stack.enter_context(redirect_stdout(sys.stderr))
+        token = _OUTPUT.set(attrs.evolve(_OUTPUT.get(), stdout=own))
+        try:
+            yield
+        finally:
+            _OUTPUT.reset(token)
+
+
+@contextmanager
+def _apart() -> Iterator[IO[str] | None]:
+    """Give a file that writes to the stdout of the process, whose number then means stderr."""
+    try:
+        sys.stdout.flush()
+        number, errors = sys.stdout.fileno(), sys.stderr.fileno()
+        copy = os.dup(number)
+    except (AttributeError, OSError):  # stderr is closed, or stdout is no file
+        yield sys.stdout
+        return
+    own = open(copy, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # noqa: SIM115, PTH123
+    os.dup2(errors, number)
+    try:
+        yield own
+    finally:
+        os.dup2(copy, number)
+        with suppress(BrokenPipeError):
+            own.close()
+
+
 def _print(text: str, *, err: bool, always: bool = False) -> None:
     output = _OUTPUT.get()
     if output.log is not None:
@@ -150,7 +194,7 @@ def _print(text: str, *, err: bool, always: bool = False) -> None:
             output.log.write(f"{moment} {line}\n".encode("utf-8", "replace").decode())
     if output.is_quiet and not always:
         return
-    stream = sys.stderr if err else sys.stdout
+    stream = sys.stderr if err else output.stdout or sys.stdout
     # A terminal of an old system shows the code of a character that it lacks.
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), err=err)
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)

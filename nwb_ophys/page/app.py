@@ -193,6 +193,7 @@ def _event(work: Work, version: int) -> dict[str, Any]:
         "job": progress,
         "ended": work.ended,
         "errors": [line for lines in work.errors.values() for line in lines],
+        "result": (work.result or {}).get("made", 0),
         "ended_sessions": sum(row["state"] in ("done", "failed") for row in rows),
     }
 

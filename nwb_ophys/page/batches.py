@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.documents import dump_yaml
-from nwb_ophys.errors import SpecificationError, printable, shown_size
+from nwb_ophys.errors import SpecificationError, counted, printable, shown_size
 from nwb_ophys.page.option_paths import paths_in_options
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.remote.paths import is_url
@@ -227,7 +227,7 @@ def run_batch(
     result = run_planned(planned, jobs=jobs, progress=watch.show)
     return {
         "rows": {each.key: _ended_row(each) for each in result.states},
-        "summary": f"{len(result.states)} sessions: {result}.",
+        "summary": f"{counted(len(result.states), 'session')}: {result}.",
     }
 
 

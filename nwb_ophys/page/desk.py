@@ -20,7 +20,7 @@ from nwb_ophys.errors import (
 from nwb_ophys.flags import error_lines
 from nwb_ophys.page import specifications
 from nwb_ophys.page.roots import Roots
-from nwb_ophys.page.state import Job, Part, Store, Work
+from nwb_ophys.page.state import Job, Part, Refused, Store, Work
 from nwb_ophys.page.values import setting_of
 from nwb_ophys.page.worker import Done, WorkCancelled, Worker, WorkFailed
 
@@ -36,7 +36,13 @@ _STAGES = {
 }
 
 
+# Acts with the text of one field, which stays in the field when it is refused.
+_OF_FIELDS = ("option", "target")
 _WRITTEN = "Cancelled after the file was written: '{}' is whole, but was not checked."
+
+
+class _BusyError(ArgumentError):
+    """Other work is going on."""
 
 
 class Desk:
@@ -95,16 +101,24 @@ class Desk:
         Returns
         -------
         dict
-            ``errors``, lines by field.
+            ``errors``, lines by field; and ``is_kept``, whether the page keeps a refused text.
         """
         field = str(given.get("field", ""))
+        refused = {key: each for key, each in self.work.refused.items() if key != field}
+        is_kept = False
         try:
+            if field in self.work.refused:
+                self.store.change(refused=refused)
             ACTS[name](self, given)
         except (NwbOphysError, OSError) as error:
             lines = tuple(map(printable, error_lines(error) or ()))
-            self.store.change(errors={**self.work.errors, field: lines})
-            return {"errors": {field: lines}}
-        return {"errors": {}}
+            text = given.get("value" if name == "option" else field)
+            is_kept = name in _OF_FIELDS and not isinstance(error, _BusyError)
+            if is_kept and field and isinstance(text, str):
+                refused[field] = Refused(text=text, lines=lines)
+            self.store.change(errors={**self.work.errors, field: lines}, refused=refused)
+            return {"errors": {field: lines}, "is_kept": is_kept}
+        return {"errors": {}, "is_kept": is_kept}
 
     # --- the steps ------------------------------------------------------------------------------
 
@@ -308,7 +322,9 @@ class Desk:
             for key, text in given.items()
             if key not in options
         )
-        self.store.change(parts=parts, notes={**work.notes, "parts": lines})
+        # Options of other formats are not shown any more.
+        refused = {key: each for key, each in work.refused.items() if key == "output"}
+        self.store.change(parts=parts, notes={**work.notes, "parts": lines}, refused=refused)
         self._edit(**_sources(work.folder, parts, options))
 
     def _batch_arguments(self) -> dict[str, Any]:
@@ -328,7 +344,11 @@ class Desk:
         request = attrs.evolve(self.work.request, **changes)
         same = request.source == self.work.request.source
         self.store.change(
-            request=request, errors={}, plan=None, look=self.work.look if same else None, ended=""
+            request=request,
+            errors=self._refusals(),
+            plan=None,
+            look=self.work.look if same else None,
+            ended="",
         )
         self._survey()
 
@@ -358,7 +378,11 @@ class Desk:
     def _require_free(self, *, may_survey: bool = False) -> None:
         job = self.work.job
         if job is not None and not (may_survey and job.name == "survey"):
-            raise ArgumentError(f"{job.stage} is going on; cancel it, or wait until it has ended.")
+            raise _BusyError(f"{job.stage} is going on; cancel it, or wait until it has ended.")
+
+    def _refusals(self) -> dict[str, tuple[str, ...]]:
+        """Return the errors that last until another text of their field is accepted."""
+        return {field: each.lines for field, each in self.work.refused.items()}
 
     def _require_request(self) -> None:
         self._require_open()
@@ -371,11 +395,14 @@ class Desk:
             raise ArgumentError("Choose a folder with a recording first.")
         if work.survey["metadata"] is None:
             raise ArgumentError("The recording cannot be opened yet; see 'What is in it'.")
+        for field, each in work.refused.items():
+            raise ArgumentError(f"Correct the field '{field}' first. {' '.join(each.lines)}")
 
     def _start(self, name: str, arguments: Mapping[str, Any], take: Callable[[Done], None]) -> None:
         self._is_stale = False
         notes = {key: lines for key, lines in self.work.notes.items() if key != name}
-        self.store.change(job=Job(name=name, stage=_STAGES[name]), errors={}, ended="", notes=notes)
+        job = Job(name=name, stage=_STAGES[name])
+        self.store.change(job=job, errors=self._refusals(), ended="", notes=notes)
         self._task = asyncio.create_task(self._do(name, arguments, take))
 
     async def _do(

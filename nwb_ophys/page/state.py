@@ -30,6 +30,22 @@ class Part:
 
 
 @attrs.frozen(kw_only=True)
+class Refused:
+    """A text of a field that was refused, so that the former value still holds.
+
+    Attributes
+    ----------
+    text : str
+        As it was typed.
+    lines : tuple of str
+        Why it was refused.
+    """
+
+    text: str
+    lines: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
 class Job:
     """Long work that is going on.
 
@@ -67,6 +83,8 @@ class Work:
     request : Request
     errors : Mapping of str to tuple of str
         Lines by the field that they belong to; of the whole step by an empty name.
+    refused : Mapping of str to Refused
+        By field, until another text of it is accepted.
     notes : Mapping of str to tuple of str
         Warnings by the work that gave them.
     ended : str
@@ -84,6 +102,7 @@ class Work:
     batch: Mapping[str, Any] | None = None
     request: Request = attrs.field(factory=Request)
     errors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    refused: Mapping[str, Refused] = attrs.field(factory=dict)
     notes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     ended: str = ""
     job: Job | None = None

@@ -6,12 +6,21 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
+import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from nwb_ophys.errors import counted
 from nwb_ophys.reports.charts import Span, histogram, line_chart, time_line
 from nwb_ophys.reports.failures import Unreadable
-from nwb_ophys.reports.pictures import CONTRAST, ScaleBar, limits_of, picture, scale_bar
+from nwb_ophys.reports.pictures import (
+    CONTRAST,
+    ScaleBar,
+    limits_of,
+    picture,
+    scale_bar,
+    stored_limits,
+)
 from nwb_ophys.reports.segmentation import SummaryPicture
 from nwb_ophys.reports.series import MovieFacts, as_image, planes_of
 from nwb_ophys.reports.timing import StreamTimes, Timing
@@ -55,17 +64,18 @@ def movie_pictures(movie: MovieFacts, most_pixels: int) -> list[Figure]:
     size = None if movie.pixel_size is None else movie.pixel_size.x
     bar = scale_bar(found.frame_shape[0], size)
     images = (
-        ("Mean", found.mean, f"of {found.frames_read} frames"),
-        ("Maximum", found.maximum, f"of {found.frames_read} frames"),
-        ("Standard deviation", found.standard_deviation, f"of {found.std_frames} frames"),
+        ("Mean", found.mean, found.frames_read),
+        ("Maximum", found.maximum, found.frames_read),
+        ("Standard deviation", found.standard_deviation, found.std_frames),
     )
     figures = []
-    for label, values, of_frames in images:
+    for label, values, num_frames in images:
+        title = f"{label} of {counted(num_frames, 'frame')}"
         if values.ndim == 2:
-            figures.append(_gray_figure(as_image(values), f"{label} {of_frames}", bar, most_pixels))
+            figures.append(_gray_figure(as_image(values), title, bar, most_pixels))
         else:
             noun = "colour" if movie.is_coloured else "plane"
-            figures += _by_plane(values, f"{label} {of_frames}", bar, most_pixels, noun)
+            figures += _by_plane(values, title, bar, most_pixels, noun)
     return figures
 
 
@@ -106,7 +116,7 @@ def movie_charts(movie: MovieFacts) -> list[Figure]:
     are_times = isinstance(times, StreamTimes) and times.are_known
     x = times.times(found.frame_numbers) if are_times else found.frame_numbers  # type: ignore[union-attr]
     x_label = "time (s)" if are_times else "frame"
-    caption = f"Mean of each frame, of {len(found.frame_means)} frames."
+    caption = f"Mean of each frame, of {counted(len(found.frame_means), 'frame')}."
     if found.every > 1:
         caption += f" Every {found.every}th part of the movie was read."
     mean = line_chart(x, found.frame_means, "Mean of each frame over time", x_label, "mean")
@@ -118,9 +128,8 @@ def movie_charts(movie: MovieFacts) -> list[Figure]:
         "pixels",
         is_logarithmic=True,
     )
-    of_pixels = (
-        f"Histogram of the pixels of {found.histogram_frames} frames; counts are logarithmic."
-    )
+    number = counted(found.histogram_frames, "frame")
+    of_pixels = f"Histogram of the pixels of {number}; counts are logarithmic."
     return [
         Figure(content=mean, caption=caption, size="wide"),
         Figure(content=bars, caption=of_pixels, size="wide"),
@@ -139,10 +148,21 @@ def summary_figures(
         Size of each picture.
     """
     return [
-        _gray_figure(as_image(each.image), each.path.partition("/")[2], None, most_pixels)
+        _summary_figure(each, each.path.partition("/")[2], most_pixels)
         for each in pictures
         if isinstance(each, SummaryPicture)
     ]
+
+
+def _summary_figure(found: SummaryPicture, title: str, most_pixels: int) -> Figure:
+    if found.image.ndim == 2:
+        return _gray_figure(as_image(found.image), title, None, most_pixels)
+    image = np.swapaxes(found.image, 0, 1)
+    limits = stored_limits(image)
+    figure = _gray_figure(image, title, None, most_pixels, limits)
+    caption = figure.caption if limits is None else f"{title}. Colours as they are stored."
+    alpha = " The alpha channel is not shown." * found.has_alpha
+    return attrs.evolve(figure, caption=caption + alpha)
 
 
 def timing_figure(timing: Timing) -> Figure | None:
@@ -172,5 +192,5 @@ def timing_figure(timing: Timing) -> Figure | None:
     return Figure(content=content, caption=caption, size="wide")
 
 
-CONTRAST_NOTE = f"Pictures span the {CONTRAST} of their pixels from black to white."
+CONTRAST_NOTE = f"Gray pictures span the {CONTRAST} of their pixels from black to white."
 """Rule of the contrast of all gray pictures."""

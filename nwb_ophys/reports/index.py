@@ -14,10 +14,10 @@ import attrs
 from markupsafe import Markup
 
 from nwb_ophys import __version__
-from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError, as_sentence
+from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError, as_sentence, counted
 from nwb_ophys.remote.paths import is_url, walk
 from nwb_ophys.reports.places import PAGE, default_output
-from nwb_ophys.reports.rendering import TEMPLATES, environment, render_report, style
+from nwb_ophys.reports.rendering import TEMPLATES, render_report, rendered, style
 from nwb_ophys.reports.report import gather_report
 from nwb_ophys.reports.rows import META, Row, known_row, row_of, text_in
 from nwb_ophys.sessions import states_of
@@ -167,7 +167,7 @@ def _row(
             return Row(name=entry.name, state="unreadable", reason=as_sentence(error))
         if progress is not None:
             progress(f"Wrote {page}")
-    link = quote(relative.as_posix())
+    link = quote(os.fsencode(relative.as_posix()))
     return attrs.evolve(row, name=entry.name, page=link, state=entry.state, reason=entry.reason)
 
 
@@ -196,17 +196,15 @@ def render_index(rows: Iterable[Row], title: str) -> str:
     listed = list(rows)
     script = (TEMPLATES / "index.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        environment()
-        .get_template("index.html")
-        .render(
-            rows=listed,
-            title=title,
-            version=__version__,
-            meta=META,
-            style=style(),
-            script=Markup(script),  # noqa: S704 - our own
-            digest=digest,
-            num_failed=sum(each.state in ("failed", "unreadable") for each in listed),
-        )
-    )
+    values = {
+        "rows": listed,
+        "number": counted(len(listed), "session"),
+        "title": title,
+        "version": __version__,
+        "meta": META,
+        "style": style(),
+        "script": Markup(script),  # noqa: S704 - our own
+        "digest": digest,
+        "num_failed": sum(each.state in ("failed", "unreadable") for each in listed),
+    }
+    return rendered("index.html", values)

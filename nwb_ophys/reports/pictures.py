@@ -1,4 +1,4 @@
-"""Gray pictures as PNG within the page: contrast, size and scale bar."""
+"""Gray and coloured pictures as PNG within the page: contrast, size and scale bar."""
 
 from __future__ import annotations
 
@@ -72,6 +72,20 @@ def limits_of(values: NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def stored_limits(values: NDArray[Any]) -> tuple[float, float] | None:
+    """Return the levels of no and of full light of a coloured image; None where they are unknown.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        Levels are known for bytes, and for real numbers between 0 and 1.
+    """
+    if values.dtype == np.uint8:
+        return 0.0, 255.0
+    is_share = values.dtype.kind == "f" and bool(((values >= 0) & (values <= 1)).all())
+    return (0.0, 1.0) if is_share else None
+
+
 def gray(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     """Return values as gray levels from 0 to 255; NaN is black."""
     span = high - low if high > low else 1.0
@@ -85,29 +99,29 @@ def reduced(values: NDArray[Any], most_pixels: int) -> tuple[NDArray[Any], int]:
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (rows, columns)
+    values : numpy.ndarray, shape (rows, columns[, channels])
     most_pixels : int
         Pixels that the result has at most.
     """
-    rows, columns = values.shape
+    rows, columns, *channels = values.shape
     step = max(math.ceil(math.sqrt(rows * columns / most_pixels)), 1)
     if step == 1:
         return values, 1
     wide = np.pad(
         np.asarray(values, dtype=np.float32),
-        ((0, -rows % step), (0, -columns % step)),
+        ((0, -rows % step), (0, -columns % step), *((0, 0) for _ in channels)),
         mode="edge",
     )
-    blocks = wide.reshape(wide.shape[0] // step, step, wide.shape[1] // step, step)
+    blocks = wide.reshape(wide.shape[0] // step, step, wide.shape[1] // step, step, *channels)
     return blocks.mean(axis=(1, 3)), step
 
 
 def png_uri(levels: NDArray[np.uint8], *, is_coloured: bool = False) -> str:
-    """Return levels, (rows, columns), as a PNG in a data URI.
+    """Return levels as a PNG in a data URI.
 
     Parameters
     ----------
-    levels : numpy.ndarray of uint8, shape (rows, columns)
+    levels : numpy.ndarray of uint8, shape (rows, columns[, 3])
     is_coloured : bool
         Whether levels go from dark blue over red to yellow, rather than from black to white.
     """
@@ -150,7 +164,8 @@ def picture(
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (rows, columns)
+    values : numpy.ndarray, shape (rows, columns[, 3])
+        Gray, or red, green and blue.
     title : str
         Description for readers that cannot see it.
     limits : tuple of float, optional
@@ -161,7 +176,7 @@ def picture(
     most_pixels : int
         Larger images are averaged over blocks of pixels.
     """
-    rows, columns = values.shape
+    rows, columns = values.shape[:2]
     small, step = reduced(values, most_pixels)
     low, high = limits_of(values) if limits is None else limits
     uri = png_uri(gray(small, low, high))

@@ -13,7 +13,7 @@ from nwb_ophys.reports.charts import TraceRow, trace_stack
 from nwb_ophys.reports.figures import Figure
 from nwb_ophys.reports.masks import RoiPixels
 from nwb_ophys.reports.pictures import picture
-from nwb_ophys.reports.rendering import environment, framed, style
+from nwb_ophys.reports.rendering import framed, rendered, style
 from nwb_ophys.reports.roi_figures import outline_figures
 from nwb_ophys.reports.segmentation import Backdrop, Segmentation, outlines_of, sizes_of
 from nwb_ophys.reports.series import planes_of
@@ -46,8 +46,8 @@ class Preview:
         return f"<Preview of {self.title}: {captions or 'nothing to show'}>"
 
     def _repr_html_(self) -> str:
-        page = environment().get_template("preview.html")
-        return framed(page.render(title=self.title, figures=self.figures, style=style()))
+        values = {"title": self.title, "figures": self.figures, "style": style()}
+        return framed(rendered("preview.html", values))
 
 
 def preview_of(source: Any) -> Preview:

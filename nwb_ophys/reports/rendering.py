@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).with_name("templates")
 """Folder of the templates."""
 
+# Bytes of names that are no text, as Python has them.
+_BYTES = re.compile("[\udc80-\udcff]")
 # Pixels of all pictures of a page together, and of one.
 _ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 1_500_000, 1 << 18, 1 << 12
 _MOST_FINDINGS = 100
@@ -65,7 +68,22 @@ def render_report(report: Report) -> str:
     ----------
     report : Report
     """
-    return environment().get_template("report.html").render(_context(report))
+    return rendered("report.html", _context(report))
+
+
+def rendered(template: str, values: Mapping[str, Any]) -> str:
+    """Return a page that UTF-8 can express, with codes for bytes of names that are no text.
+
+    Parameters
+    ----------
+    template : str
+        Name of the file.
+    values : Mapping of str to Any
+        Values in it.
+    """
+    page = environment().get_template(template).render(values)
+    named = _BYTES.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", page)
+    return named.encode("utf-8", "backslashreplace").decode()
 
 
 def style() -> Markup:
@@ -392,4 +410,4 @@ def render_parts(report: Report, names: Sequence[str] = _PARTS) -> str:
         Names of the templates of the parts.
     """
     context = {**_context(report), "parts": tuple(names)}
-    return environment().get_template("parts.html").render(context)
+    return rendered("parts.html", context)

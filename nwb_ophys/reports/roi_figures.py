@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from nwb_ophys.errors import counted
 from nwb_ophys.reports.charts import TraceRow, histogram, image_chart, trace_stack
 from nwb_ophys.reports.figures import Figure
 from nwb_ophys.reports.outlines import svg_path
@@ -51,7 +52,7 @@ def outline_figures(
         over = "an empty field" if backdrop is None else backdrop.origin
         num_rois = sum(map(bool, outlines.loops))
         shapes, every = outline_shapes(table, outlines, most_bytes // len(table.outlines))
-        title = f"Outlines of {num_rois} ROIs of {table.name} over {over}{where}"
+        title = f"Outlines of {counted(num_rois, 'ROI')} of {table.name} over {over}{where}"
         content = picture(
             image,
             title,
@@ -101,7 +102,7 @@ def outline_shapes(
         if not loops:
             continue
         css = table.state(number) or "roi"
-        title = escape(f"{table.ids[number]}: {table.sizes[number]} pixels")
+        title = escape(f"{table.ids[number]}: {counted(table.sizes[number], 'pixel')}")
         groups[css].append(f'<path d="{svg_path(loops)}"><title>{title}</title></path>')
     size = sum(len(path) for paths in groups.values() for path in paths)
     every = max(-(-size // max(most_bytes, 1)), 1)
@@ -126,8 +127,8 @@ def size_figure(table: Segmentation) -> Figure | None:
     noun = "voxels" if table.num_planes > 1 else "pixels"
     content = histogram(counts, edges, "Sizes of masks", f"size of the mask ({noun})", "ROIs")
     caption = (
-        f"Sizes of {len(sizes)} masks: median {np.median(sizes):g}, from {sizes.min()} to "
-        f"{sizes.max()} {noun}."
+        f"Sizes of {counted(len(sizes), 'mask')}: median {np.median(sizes):g}, from "
+        f"{sizes.min()} to {sizes.max()} {noun}."
     )
     return Figure(content=content, caption=caption, size="wide")
 

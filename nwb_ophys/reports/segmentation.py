@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from nwb_ophys.reports.stored_file import StoredFile
 _BACKGROUND = ("background", "neuropil")
 _MOST_PLANES = 6
 _MOST_IMAGES = 12
-_COLOURED = ("RGBImage", "RGBAImage")
+_CHANNELS = {"GrayscaleImage": 0, "RGBImage": 3, "RGBAImage": 4}
 _MOST_IMAGE_VALUES = 1 << 24
 _ACCEPTED, _REJECTED = "is_accepted", "is_rejected"
 
@@ -62,16 +63,20 @@ class Backdrop:
 
 @attrs.frozen(kw_only=True, eq=False)
 class SummaryPicture:
-    """An image in a processing module.
+    """An image in a processing module, or among what was acquired.
 
     Attributes
     ----------
     path : str
-    image : numpy.ndarray, shape (columns, rows)
+    image : numpy.ndarray, shape (columns, rows[, 3])
+        Gray, or red, green and blue.
+    has_alpha : bool
+        Whether it has an alpha channel, which is not shown.
     """
 
     path: str
     image: NDArray[Any]
+    has_alpha: bool = False
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -377,26 +382,35 @@ def _picture_paths(file: StoredFile) -> list[str]:
     return [path for path in file.of_kind("GrayscaleImage") if path.startswith("processing/")]
 
 
+def _image_paths(file: StoredFile) -> list[str]:
+    """Return the paths of images, gray or coloured: first those of processing modules."""
+    found = list(file.of_kind(*_CHANNELS))
+    places = ("processing/", "acquisition/")
+    return [path for place in places for path in found if path.startswith(place)]
+
+
 def summary_pictures(file: StoredFile) -> list[SummaryPicture | Unreadable]:
-    """Return the first gray images of a file."""
-    return [attempt(path, _picture, file, path) for path in _picture_paths(file)[:_MOST_IMAGES]]
+    """Return the first images of a file."""
+    return [attempt(path, _picture, file, path) for path in _image_paths(file)[:_MOST_IMAGES]]
 
 
 def pictures_left_out(file: StoredFile) -> list[str]:
-    """Return which images in processing modules are not shown, in sentences."""
-    gray = len(_picture_paths(file))
-    coloured = sum(path.startswith("processing/") for path in file.of_kind(*_COLOURED))
-    found = [f"The first {_MOST_IMAGES} of {gray} gray images are shown."] * (gray > _MOST_IMAGES)
-    return found + [f"{coloured} images with colours are not shown."] * (coloured > 0)
+    """Return whether images are not shown, in sentences."""
+    number = len(_image_paths(file))
+    return [f"The first {_MOST_IMAGES} of {number} images are shown."] * (number > _MOST_IMAGES)
 
 
 def _picture(file: StoredFile, path: str) -> SummaryPicture:
     shape = file.shape(path) or ()
+    channels = _CHANNELS[file.kind(path)]
     if 0 in shape:
         raise ValueError(f"It has no pixels: its shape is {shape}.")
-    if len(shape) != 2 or shape[0] * shape[1] > _MOST_IMAGE_VALUES:
-        raise ValueError(f"Its shape is {shape}; an image that is shown has two axes.")
-    return SummaryPicture(path=path, image=np.asarray(file.value(path), dtype=np.float64))
+    if shape[2:] != ((channels,) if channels else ()) or math.prod(shape) > _MOST_IMAGE_VALUES:
+        axes = f"two axes and {channels} channels" if channels else "two axes"
+        raise ValueError(f"Its shape is {shape}; an image that is shown has {axes}.")
+    image = np.asarray(file.value(path))
+    shown = image[..., :3] if channels else image.astype(np.float64)
+    return SummaryPicture(path=path, image=shown, has_alpha=channels == 4)
 
 
 def counts_of(segmentation: Segmentation) -> Mapping[str, int]:

@@ -29,8 +29,10 @@ from nwb_ophys.sessions.specification import (
 from nwb_ophys.sessions.states import (
     DONE,
     FAILED,
+    RUNNING,
     Decision,
     SessionState,
+    as_it_is,
     decided,
     read_state,
     state_path,
@@ -74,6 +76,11 @@ class BatchResult:
     def failed(self) -> tuple[SessionState, ...]:
         """States of the sessions that failed."""
         return tuple(each for each in self.states if each.state == FAILED)
+
+    @property
+    def elsewhere(self) -> tuple[SessionState, ...]:
+        """States of the sessions that another process is converting."""
+        return tuple(each for each in self.states if each.state == RUNNING)
 
     @property
     def exit_code(self) -> int:
@@ -151,17 +158,20 @@ def plan_sessions(
     """
     found = []
     for session in sessions:
-        state = read_state(state_path(session), session.key)
+        path = state_path(session)
+        state = read_state(path, session.key)
         decision = decided(session, state)
         if retry_failed and state.state != FAILED:
             decision = Decision("skip", f"{state.state}; only failed sessions are converted")
-        found.append(PlannedSession(session=session, state=state, decision=decision))
+        shown = as_it_is(state, path)
+        found.append(PlannedSession(session=session, state=shown, decision=decision))
     return found
 
 
 def states_of(sessions: Sequence[Session]) -> list[SessionState]:
     """Return the recorded states of sessions."""
-    return [read_state(state_path(session), session.key) for session in sessions]
+    places = [(state_path(session), session.key) for session in sessions]
+    return [as_it_is(read_state(path, key), path) for path, key in places]
 
 
 def selected(
@@ -283,7 +293,17 @@ def run_planned(
                 states[state.key] = state
             if progress is not None:
                 progress(state)
-    return BatchResult(states=tuple(states.values()))
+    return BatchResult(states=tuple(_latest(each, states) for each in planned))
+
+
+def _latest(planned: PlannedSession, states: Mapping[str, SessionState]) -> SessionState:
+    """Return the state of a session after a run; that by another process may have changed since."""
+    state = states[planned.session.key]
+    if state.state != RUNNING:
+        return state
+    recorded = read_state(state_path(planned.session), state.key)
+    has_ended = recorded.state in (DONE, FAILED) and recorded != planned.state
+    return recorded if has_ended else state
 
 
 def _sessions(specification: Any) -> list[Session]:

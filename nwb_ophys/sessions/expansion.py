@@ -147,25 +147,37 @@ def expand(
         When a file of metadata is wrong.
     """
     sources = [*defaults, Source(path=path, settings=specification)]
-    sessions: list[Session] = []
+    matched: list[tuple[Path | None, Session]] = []
     for index, entry in enumerate(specification.sessions):
         where = f"{path.name}, sessions[{index}]"
         merger = _Merger(sources, entry, path, where)
         folder = data_folder or path.parent
         for found in _found(entry, path, folder, where, merger.templates):
-            session = merger.session(found)
-            if found.match is None or not _is_of_a_run(found.match, session):
-                sessions.append(session)
+            matched.append((found.match, merger.session(found)))
         merger.warn()
+    roots = Counter(_output_root(session) for _, session in matched)
+    sessions = [
+        session
+        for match, session in matched
+        if match is None or not _is_of_a_run(match, _output_root(session), roots)
+    ]
     check_keys(sessions)
     return distinct(sessions)
 
 
-def _is_of_a_run(match: Path, session: Session) -> bool:
-    """Return whether a match of a pattern lies among the outputs, and has nothing but results."""
+def _output_root(session: Session) -> Path:
+    """Return the folder in which the output of a session lies, or its folder of DANDI's names."""
     output = Path(session.output)
-    root = output if session.is_named_for_dandi else output.parent
-    if match == root or not match.is_relative_to(root):
+    return output if session.is_named_for_dandi else output.parent
+
+
+def _is_of_a_run(match: Path, root: Path, roots: Mapping[Path, int]) -> bool:
+    """Return whether a match of a pattern lies among the outputs, and has nothing but results.
+
+    The folder of the outputs of several sessions is one of them; that of a single session may be
+    the folder of its recording.
+    """
+    if not match.is_relative_to(root) or (match == root and roots[root] == 1):
         return False
     pending = [match]
     while pending:

@@ -58,7 +58,8 @@ _SECONDS_PER_RECORD = 2.0
 def run_session(session: Session, share: Share) -> SessionState:
     """Convert a session, unless it is done, and return its state, which is also on the disk.
 
-    Errors of the session become its state, so that they never stop another one.
+    Errors of the session become its state, so that they never stop another one. The state of one
+    that another process converts is "running", with that process as the reason.
 
     Parameters
     ----------
@@ -77,8 +78,9 @@ def run_session(session: Session, share: Share) -> SessionState:
         with locked(path):
             return _run_locked(session, share, path)
     except OutputBusyError as error:
+        # Its process records what becomes of it.
         state = read_state(path, session.key)
-        return attrs.evolve(state, state=FAILED, reason=f"It is being converted: {error}")
+        return attrs.evolve(state, state=RUNNING, reason=f"It is being converted by {error.by}")
 
 
 def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
@@ -89,7 +91,7 @@ def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
         return before
     if decision.act == "keep":
         return _ended(path, attrs.evolve(before, state=DONE))
-    present = output_identity(before.output) if before.output else None
+    present = output_identity(before.output)
     # A process that was killed did not record what it wrote.
     is_newer = before.state == RUNNING and present != before.before
     state = SessionState(
@@ -207,7 +209,7 @@ class _Run:
     def _note_former(self, output: str) -> None:
         """Warn of the file of an earlier run that has another name and stays."""
         former = self.state.output
-        if former not in ("", output) and output_identity(former) is not None:
+        if former != output and output_identity(former) is not None:
             warnings.warn(
                 f"An earlier run wrote '{former}', which stays beside the new file; remove it, "
                 "unless it is needed.",

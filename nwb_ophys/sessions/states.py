@@ -22,7 +22,8 @@ from nwb_ophys.errors import OutputError
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
-from nwb_ophys.storage.hidden_names import HiddenName
+from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
+from nwb_ophys.storage.locking import current_holder
 
 FOLDER = ".nwb-ophys-batch"
 """Name of the folder of the states."""
@@ -50,7 +51,7 @@ class SessionState:
     key : str
         Name of the session.
     state : {"waiting", "running", "done", "failed"}
-        A session that was interrupted waits.
+        A session that was interrupted waits; see :func:`as_it_is`.
     sources, settings : str
         Fingerprints of the source files, and of options and metadata.
     output : str
@@ -168,8 +169,25 @@ def states_in(folder: Path) -> list[SessionState]:
     for path in sorted(folder.glob("*.json")):
         stated = _stated(path)
         if stated is not None and stated.key:
-            found.append(stated)
+            found.append(as_it_is(stated, path))
     return found
+
+
+def as_it_is(state: SessionState, path: Path) -> SessionState:
+    """Return a recorded state; "running" only while a process converts the session.
+
+    Parameters
+    ----------
+    state : SessionState
+    path : pathlib.Path
+        Its file. A process that was killed left "running" in it.
+    """
+    if state.state != RUNNING:
+        return state
+    holder = current_holder(HiddenNames.beside(path).lock)
+    if holder is None:
+        return attrs.evolve(state, state=WAITING, reason="It was interrupted.")
+    return attrs.evolve(state, reason=f"It is being converted by {holder}.")
 
 
 def shown_paths(session: Session) -> tuple[str, ...]:
@@ -314,7 +332,15 @@ def _is_of_a_run(entry: os.DirEntry[str]) -> bool:
 
 
 def output_identity(path: str) -> tuple[int, ...] | None:
-    """Return size and time of change of an output, in ns; None if it does not exist."""
+    """Return size and time of change of an output, in ns; None if it does not exist.
+
+    Parameters
+    ----------
+    path : str
+        Empty while it is not known.
+    """
+    if not path:  # which would be the current folder
+        return None
     try:
         found = Path(path).stat()
     except (OSError, ValueError):
@@ -336,7 +362,7 @@ def decided(session: Session, state: SessionState) -> Decision:
         return Decision("convert", "failed before")
     is_same = state.settings == settings_fingerprint(session)
     is_read_alike = state.sources == sources_fingerprint(session)
-    present = output_identity(state.output) if state.output else None
+    present = output_identity(state.output)
     if state.state == RUNNING:
         # The rename of the whole file is the last step of a conversion.
         is_whole = present is not None and present != state.before

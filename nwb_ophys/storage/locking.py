@@ -240,10 +240,12 @@ class Lock:
         by = str(holder) if is_known else "another process"
         is_here = holder is not None and is_known and holder.is_here
         doubt = "" if is_here else f" If no such process runs, remove '{self.path}'."
-        raise OutputBusyError(
+        error = OutputBusyError(
             f"'{self._place}' is being written by {by}. Wait until it ends, or choose another "
             f"name.{doubt}"
         )
+        error.by = f"{by}.{doubt}"
+        raise error
 
     def release(self) -> None:
         """Remove the lock file and unlock it; do nothing if the lock is not held."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from nwb_ophys.cli import main
@@ -124,6 +126,56 @@ def test_what_programs_read_is_json(movie, capsys, tmp_path):
     assert [each["valid"] for each in json.loads(capsys.readouterr().out)] == [False, True]
     assert run("inspect", output, output) == 0
     assert capsys.readouterr().out.count(" errors, ") == 2
+
+
+def test_stdout_is_json_alone_whatever_libraries_print(movie, tmp_path):
+    loud = "import sys, os\nclass Loud:\n def find_spec(self, name, path, target=None):\n"
+    loud += "  if name in ('pynwb', 'roiextractors'): print('hello'); os.write(1, b'from C')\n"
+    (tmp_path / "sitecustomize.py").write_text(f"{loud}sys.meta_path.insert(0, Loud())\n")
+    places = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    ended = subprocess.run(
+        [sys.executable, "-m", "nwb_ophys", "detect", movie, "--json"],
+        env={**os.environ, "PYTHONPATH": places},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert json.loads(ended.stdout)[0]["format"] == "tiff"
+    assert "hello" in ended.stderr
+    assert "from C" in ended.stderr
+
+
+def test_json_has_no_numbers_that_json_lacks(capsys):
+    from nwb_ophys.cli.options import say_json
+
+    say_json({"a": [float("nan"), (float("-inf"), 1.5)], 1: np.float32("nan"), None: np.arange(2)})
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found == {"a": [None, ["-inf", 1.5]], "1": None, "None": [0, 1]}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_numbers_agree_with_their_nouns(tmp_path, capsys, number):
+    from nwb_ophys.testing import simulate_recording, write_tiff
+
+    movie = simulate_recording(num_samples=4).movie
+    for index in range(number):
+        write_tiff(tmp_path / f"m{index}.tif", movie)
+    (tmp_path / "lab.yaml").write_text(
+        "output: out\noptions: {sampling_frequency: 30}\n"
+        "metadata: {NWBFile: {session_start_time: 2024-05-17T14:30:00Z}}\n"
+        "sessions:\n- pattern: '{subject_id}.tif'\n"
+    )
+    lab, noun = str(tmp_path / "lab.yaml"), f"{number} session{'s' * (number > 1)}"
+    assert run("batch", lab, "--dry-run") == 0
+    assert f"\n{noun}: {number} convert." in capsys.readouterr().out
+    assert run("batch", lab, "--reports") == 0
+    assert f"\n{noun}: {number} done." in capsys.readouterr().out
+    assert run("batch", lab, "--status") == 0
+    assert capsys.readouterr().out.endswith(f"\n{noun}: {number} done.\n")
+    assert run("report", str(tmp_path / "out")) == 0
+    assert capsys.readouterr().out.endswith(f": {noun}\n")
+    (title,) = re.findall("<title>(.*)</title>", (tmp_path / "out" / "index.html").read_text())
+    assert title == f"out: {noun}"
 
 
 def test_lines_above_the_bars_of_a_batch_are_in_the_log_file(tmp_path, monkeypatch, capsys):

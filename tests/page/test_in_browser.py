@@ -227,6 +227,48 @@ def test_a_wrong_value_is_answered_beside_its_field(page, root):
     page.wait_for_selector('[name="NWBFile.session_start_time"]:not([aria-invalid])')
 
 
+@pytest.mark.parametrize("milliseconds", [30, 120, 400])
+def test_a_press_after_a_field_is_heard_however_long_it_takes(page, root, milliseconds):
+    _open(page, _movie(root / f"press-{milliseconds}" / "M7"))
+    _go_to_convert(page)
+    page.set_viewport_size({"width": 1180, "height": 1400})
+
+    def press(element: str, output: str) -> None:
+        page.locator("#f-output").fill(str(root / output))
+        page.wait_for_timeout(500)  # for what the press before changed
+        box = page.evaluate(f"document.querySelector('{element}').getBoundingClientRect().toJSON()")
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()  # the field is left, and the step is shown again
+        page.wait_for_timeout(milliseconds)
+        page.mouse.up()
+
+    press("#f-overwrite", f"a{milliseconds}.nwb")
+    _until(page, "document.querySelector('#f-overwrite').checked")
+    _free(page)
+    press("#convert", f"b{milliseconds}.nwb")
+    page.wait_for_url("**/result")
+    assert (root / f"b{milliseconds}.nwb").is_file()
+
+
+def test_a_refused_text_stays_in_its_field(page, root):
+    _open(page, _movie(root / "refused" / "M7"))
+    _go_to_convert(page)
+    _put(page, "output", "a.txt")
+    page.wait_for_selector("#e-output .fault")
+    page.locator("#f-verify").click()
+    _until(page, "document.querySelector('#f-verify').checked")
+    _free(page)
+    page.reload()
+    assert page.locator("#f-output").input_value() == "a.txt"
+    page.get_by_role("button", name="Convert", exact=True).click()
+    page.wait_for_selector("main > .problem:has-text('Correct the field')")
+    _put(page, "output", str(root / "refused.nwb"))
+    page.wait_for_selector("#e-output .fault", state="detached")
+    page.get_by_role("button", name="Convert", exact=True).click()
+    page.wait_for_url("**/result")
+    assert (root / "refused.nwb").is_file()
+
+
 def test_a_reload_and_a_new_tab_show_the_same(page, context, address, root):
     _open(page, _movie(root / "reload" / "M7"))
     _step(page, "Metadata")

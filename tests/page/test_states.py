@@ -177,6 +177,44 @@ def test_a_conversion_does_not_follow_an_opening_that_was_cancelled(browser, roo
     assert not (root / "M7.nwb").exists()
 
 
+def test_a_refused_text_stays_in_its_field_and_nothing_is_converted_without_it(browser, root):
+    _opened(browser, movie(root / "M7"))
+    for field, act, page in (
+        ("output", "target", "convert"),
+        ("allow_outside", "option", "contents"),
+    ):
+        typed = str(root / "absent" / "<b>.txt")
+        key = {"output": typed} if act == "target" else {"key": field, "value": typed}
+        answer = browser.act(act, field=field, **key)
+        assert (answer.status_code, answer.json()["is_kept"]) == (422, True)
+        browser.act("target", verify=True)  # an error of another field lasts
+        browser.wait()
+        text = browser.get(f"/{page}").text
+        control = text.partition(f'name="{field}"')[2].partition('<div class="help"')[0]
+        assert "absent/&lt;b&gt;.txt" in control
+        assert 'class="fault"' in text
+        for other in ("plan", "convert"):
+            (line,) = browser.act(other).json()["errors"][""]
+            assert line.startswith(f"Correct the field '{field}' first. ")
+        good = {"output": str(root / "b.nwb")} if act == "target" else {"key": field, "value": ""}
+        assert browser.act(act, field=field, **good).status_code == 200
+        browser.wait()
+        assert "&lt;b&gt;" not in browser.get(f"/{page}").text
+    browser.act("convert")
+    assert browser.wait().result["path"] == str(root / "b.nwb")
+
+
+def test_what_is_refused_while_work_goes_on_is_not_kept(browser, root, held):
+    _opened(browser, movie(root / "M7"))
+    held["names"] = ("plan",)
+    browser.act("plan")
+    answer = browser.act("target", output=str(root / "b.nwb"), field="output")
+    assert (answer.status_code, answer.json()["is_kept"]) == (422, False)
+    held["names"] = ()
+    work = browser.wait()
+    assert (work.refused, work.request.output) == ({}, str(root / "M7.nwb"))
+
+
 def test_the_summary_of_a_former_run_is_not_shown(browser, root, held):
     batch = {"stated": str(root / "lab.yaml"), "jobs": 1, "rows": {}, "summary": "3 done."}
     browser.desk.store.change(batch=batch)

@@ -131,4 +131,4 @@ def test_the_index_is_sorted_by_its_columns_and_readable_without_script(pages, v
 def test_an_id_shows_on_hover(pages, visit):
     page = visit(pages["careful"])
     titles = page.locator(".outlines path title").all_text_contents()
-    assert "2: 1 pixels" in titles
+    assert "2: 1 pixel" in titles

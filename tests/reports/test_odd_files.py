@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
+import io
+import os
 import re
 import shlex
+import shutil
+import sys
 
 import attrs
 import h5py
@@ -17,6 +22,7 @@ from pynwb.ophys import Fluorescence, ImageSegmentation, OpticalChannel, RoiResp
 from tests_of_reports import write_session
 
 from nwb_ophys import write_report
+from nwb_ophys.cli import main
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
 from nwb_ophys.reports.failures import Unreadable
@@ -244,8 +250,8 @@ def test_one_image_may_lie_below_all_planes_of_a_volume(author):
     below = attrs.evolve(table, backdrop=Backdrop(image=image, origin="an image"))
     captions = [figure.caption for figure in outline_figures(below, 1 << 16)]
     assert [caption[: caption.index(".")] for caption in captions] == [
-        "Outlines of 1 ROIs of Cells over an image, plane 1 of 4",
-        "Outlines of 1 ROIs of Cells over an image, plane 4 of 4",
+        "Outlines of 1 ROI of Cells over an image, plane 1 of 4",
+        "Outlines of 1 ROI of Cells over an image, plane 4 of 4",
     ]
 
 
@@ -318,8 +324,44 @@ def test_what_is_not_shown_is_counted(author):
     assert (report.num_movies, report.num_rois) == (26, 78)
     text = " ".join(text_of(report).split())
     assert "movies 26 ROIs 78" in text
-    assert "The first 12 of 14 gray images are shown." in text
-    assert "2 images with colours are not shown." in text
+    assert "The first 12 of 16 images are shown." in text
+
+
+def test_coloured_images_are_shown_as_they_are_stored(author):
+    from PIL import Image
+
+    colours = np.random.default_rng(0).integers(0, 256, (6, 4, 4), dtype=np.uint8)
+    author.add_images(
+        RGBImage(name="bytes", data=colours[..., :3]),
+        RGBAImage(name="shares", data=colours / 255),
+        RGBImage(name="counts", data=colours[..., :3].astype(np.uint16) * 100),
+        RGBImage(name="unknown", data=np.full((6, 4, 3), np.nan)),
+    )
+    author.nwbfile.add_acquisition(
+        Images(
+            name="Photos",
+            images=[
+                RGBImage(name="large", data=np.ones((900, 600, 3))),
+                GrayscaleImage(name="gray", data=np.eye(6, 4)),
+            ],
+        )
+    )
+    page = render_report(author.report())
+    shown = {}
+    for name in ("bytes", "shares", "counts", "unknown", "large", "gray"):
+        before, _, caption = page.partition(f"{name}. ")
+        uri = before.rpartition("data:image/png;base64,")[2].partition('"')[0]
+        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(uri))))
+        shown[name] = picture, caption.partition("<")[0]
+    for name in ("bytes", "shares"):
+        np.testing.assert_array_equal(shown[name][0], colours[..., :3].transpose(1, 0, 2))
+    assert shown["bytes"][1] == "Colours as they are stored."
+    assert shown["shares"][1] == "Colours as they are stored. The alpha channel is not shown."
+    assert shown["counts"][1].startswith("Black ")
+    assert shown["counts"][0].shape == shown["unknown"][0].shape == (4, 6, 3)
+    assert shown["large"][0].shape[2] == 3
+    assert shown["large"][0].min() == 255
+    np.testing.assert_array_equal(shown["gray"][0], 255 * np.eye(4, 6))
 
 
 def test_the_last_axis_of_a_video_holds_colours(author):
@@ -502,3 +544,17 @@ def test_rois_that_are_neither_accepted_nor_rejected_are_a_third_kind(tmp_path):
     text = write_report(path).read_text("utf-8")
     assert "3 accepted, 1 rejected, 1 undecided (columns accepted, rejected)" in text
     assert 'class="outlines roi"' in text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Other systems have no such names.")
+def test_names_whose_bytes_are_no_text_are_shown_by_their_codes(usual, tmp_path, capsys):
+    folder = tmp_path / os.fsdecode(b"b\xff")
+    folder.mkdir()
+    shutil.copy(usual, folder / "a.nwb")
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(tmp_path), "-o", str(tmp_path / "pages")])
+    assert end.value.code == 0, capsys.readouterr().err
+    page = tmp_path / "pages" / folder.name / "a.nwb.html"
+    assert "b\\xff/a.nwb" in page.read_text("utf-8")
+    index = (tmp_path / "pages" / "index.html").read_text("utf-8")
+    assert 'href="b%FF/a.nwb.html">b\\xff/a.nwb</a>' in index

@@ -343,3 +343,23 @@ def test_each_fault_of_a_specification_takes_a_line(lab, capsys):
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 2
     assert all(line.startswith("Error: lab-sessions.yaml") for line in said)
+
+
+def test_a_session_that_another_process_converts_has_not_failed(lab):
+    from nwb_ophys.sessions import sessions_of
+    from nwb_ophys.sessions.states import state_path
+    from nwb_ophys.storage.locking import locked
+
+    path = state_path(next(each for each in sessions_of(lab) if each.key == "S1/day1"))
+    path.parent.mkdir(parents=True)
+    program = [sys.executable, "-m", "nwb_ophys", "batch", str(lab)]
+    program += ["--only", "subject_id=S1", "--jobs", "2"]
+    with locked(path):
+        ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert ended.returncode == 3
+    assert "2 sessions: 1 done, 1 running." in ended.stdout
+    assert f"S1/day1: It is being converted by process {os.getpid()}" in ended.stdout
+    assert "failed" not in ended.stdout.lower()
+    assert not path.exists()
+    ended = subprocess.run([*program, "--only", "session_id=day1"], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout.splitlines()[-1]) == (0, "1 session: 1 done.")

@@ -168,6 +168,20 @@ def test_outputs_among_the_recordings_are_no_sessions(folder, output):
     assert [each.key for each in sessions(folder, text)] == expected
 
 
+@pytest.mark.parametrize("output", ["raw/out", "raw/out/{subject_id}.nwb"])
+def test_the_folder_of_the_outputs_is_no_session(folder, output):
+    (folder / "raw/out/sub-M1").mkdir(parents=True)
+    (folder / "raw/out/sub-M1/sub-M1_ophys.nwb").touch()
+    text = f"output: '{output}'\nsessions:\n- pattern: raw/{{subject_id}}\n"
+    assert [each.key for each in sessions(folder, text)] == ["M1", "M2"]
+    # The folder of a recording may hold its own output, and be of NWB alone.
+    (folder / "raw/out/sub-M1/movie.tif").touch()
+    assert [each.key for each in sessions(folder, text)] == ["M1", "M2", "out"]
+    (folder / "raw/out/sub-M1/movie.tif").unlink()
+    text = text.replace(output, "raw/{subject_id}")
+    assert [each.key for each in sessions(folder, text)] == ["M1", "M2", "out"]
+
+
 def test_names_of_a_lab_with_brackets(folder):
     name = "M1=x, [ex]"
     place = folder / "raw" / name / "a"

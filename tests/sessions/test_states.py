@@ -223,3 +223,37 @@ def test_a_file_that_is_whole_when_its_run_ends_early_is_known_as_its_own(lab, e
     state = run_session(changed, Share())
     assert (state.state, state.reason) == ("done", "")
     assert output_identity(state.output) != before
+
+
+def test_a_session_that_is_interrupted_before_its_file_has_a_name_waits(lab, monkeypatch):
+    from nwb_ophys.sessions import sessions_of
+
+    session = next(each for each in sessions_of(lab) if each.key == "S1/day1")
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nwb_ophys.sessions.running.open_session", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_session(session, Share())
+    state = read_state(state_path(session), session.key)
+    assert (state.state, state.written, state.num_bytes) == ("waiting", None, 0)
+    assert output_identity("") is None
+
+
+def test_what_a_killed_process_left_running_waits(session):
+    from nwb_ophys.sessions.batch import plan_sessions, states_of
+    from nwb_ophys.sessions.states import states_in
+    from nwb_ophys.storage.locking import locked
+
+    path = state_path(session)
+    write_state(path, attrs.evolve(done(session), state="running", before=None, fraction=0.5))
+    (shown,) = states_of([session])
+    assert (shown.state, shown.reason) == ("waiting", "It was interrupted.")
+    assert states_in(path.parent) == [shown]
+    (planned,) = plan_sessions([session])
+    assert (planned.state, planned.decision.act) == (shown, "keep")
+    with locked(path):
+        (shown,) = states_of([session])
+        assert shown.state == "running"
+        assert f"({os.getpid()})" in shown.reason

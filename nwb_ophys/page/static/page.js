@@ -7,19 +7,25 @@ let waiting = false;
 let said = "";
 let lastJob = null;
 let endedSessions = 0;
+let result = 0; // version of the state in which the last file was written
 
 // --- requests ------------------------------------------------------------------------------------
 
 const LOST = "The page has lost its server; start nwb-ophys gui again.";
 
-async function act(name, values) {
+let lastSent = Promise.resolve();
+
+// Acts reach the server one after the other: "Convert" after the field that was left for it.
+async function act(name, values, settle = () => {}) {
   let answer;
   try {
-    answer = await fetch(`/act/${name}`, {
+    const sent = lastSent.then(() => fetch(`/act/${name}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(values),
-    });
+    }));
+    lastSent = sent.catch(() => {});
+    answer = await sent;
   } catch {
     announce(LOST); // and the texts stay in their fields
     return false;
@@ -28,6 +34,7 @@ async function act(name, values) {
     ? await answer.json() : { errors: { "": [await answer.text()] } };
   const errors = Object.values(outcome.errors || {}).flat();
   if (errors.length) announce(`Error: ${errors.join(" ")}`);
+  settle(outcome.is_kept);
   await refresh();
   return errors.length === 0;
 }
@@ -35,6 +42,28 @@ async function act(name, values) {
 function announce(text) {
   const place = byId("status");
   if (place.textContent !== text) place.textContent = text;
+}
+
+// --- presses ----------------------------------------------------------------------------------
+
+// A press is a click only if the same element is under the pointer when it is released.
+const LONGEST_PRESS = 3000;
+let released = Promise.resolve();
+let release = () => {};
+
+function press() {
+  release(); // one whose end was not heard
+  released = new Promise((resolve) => { release = resolve; setTimeout(resolve, LONGEST_PRESS); });
+}
+
+document.addEventListener("pointerdown", (event) => {
+  if (event.button === 0 && !event.target.closest("select")) press();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === " " && !event.repeat && event.target.matches("button, [type=checkbox]")) press();
+});
+for (const name of ["pointerup", "pointercancel", "keyup"]) {
+  document.addEventListener(name, () => setTimeout(() => release())); // after the click
 }
 
 // --- the state -----------------------------------------------------------------------------------
@@ -48,6 +77,7 @@ async function refresh() {
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const version = Number(page.body.dataset.version);
+    await released;
     replace(page.querySelector("main"));
     byId("steps").replaceChildren(...page.getElementById("steps").childNodes);
     shown = version;
@@ -104,29 +134,27 @@ function showJob(job, ended, errors) {
 }
 
 const events = new EventSource("/events");
-events.onmessage = (event) => {
+// A conversion that this tab started leads to its result.
+events.onmessage = async (event) => {
+  await released; // the progress moves what is below it
   const state = JSON.parse(event.data);
-  const wasBusy = lastJob !== null;
-  const isSame = wasBusy && state.job !== null && state.job.stage === lastJob.stage
+  const isSame = lastJob !== null && state.job !== null && state.job.stage === lastJob.stage
     && state.ended_sessions === endedSessions;
   endedSessions = state.ended_sessions;
   showJob(state.job, state.ended, state.errors);
-  if (state.version !== shown && !isSame) follow(wasBusy && state.job === null);
+  result = state.result;
+  if (state.job === null && (state.ended || state.errors.length)) sessionStorage.removeItem("done");
+  const [next, before] = JSON.parse(sessionStorage.getItem("done") || "[]");
+  if (next && result && result !== before) {
+    sessionStorage.removeItem("done");
+    location.assign(next);
+  } else if (state.version !== shown && !isSame) follow();
 };
 events.onerror = () => announce(LOST);
 events.onopen = () => { if (byId("status").textContent === LOST) announce(""); };
 
-// Show the new state; a conversion that this tab started leads to its result.
-async function follow(hasEnded) {
-  if (waiting) { setTimeout(() => follow(hasEnded), 50); return; }
-  await refresh();
-  const next = sessionStorage.getItem("done");
-  if (hasEnded && next) {
-    sessionStorage.removeItem("done");
-    const answer = await fetch(next, { headers: { Accept: "text/html" } });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (page.querySelector("#verdict")) location.assign(next);
-  }
+function follow() {
+  if (waiting) setTimeout(follow, 50); else refresh();
 }
 
 // --- fields and buttons --------------------------------------------------------------------------
@@ -152,8 +180,12 @@ document.addEventListener("input", (event) => {
 document.addEventListener("change", (event) => {
   const element = event.target;
   if (!element.dataset.act || element.tagName === "FORM") return;
-  delete element.dataset.dirty;
-  act(element.dataset.act, valuesOf(element));
+  const { id, value } = element;
+  // A text that was refused stays as it was typed, and so does one that was typed since.
+  act(element.dataset.act, valuesOf(element), (isKept) => {
+    const field = byId(id);
+    if (field && !isKept && field.value === value) delete field.dataset.dirty;
+  });
 });
 
 document.addEventListener("submit", async (event) => {
@@ -175,7 +207,7 @@ document.addEventListener("click", async (event) => {
     await navigator.clipboard.writeText(byId(data.copy).textContent);
     announce("Copied.");
   } else if (data.act) {
-    if (data.done) sessionStorage.setItem("done", data.done);
+    if (data.done) sessionStorage.setItem("done", JSON.stringify([data.done, result]));
     const values = data.path === undefined ? {} : { path: data.path, field: "path" };
     const isDone = await act(data.act, values);
     if (!isDone) sessionStorage.removeItem("done");
