@@ -51,6 +51,8 @@ class Channel:
         Unit of the intensity; empty if not stated.
     pmt_voltage : float or None
         Stated reference voltage of its photomultiplier.
+    shape : tuple of int
+        Shape of the dataset.
     """
 
     name: str
@@ -60,6 +62,12 @@ class Channel:
     conversion_type: float | None
     unit: str
     pmt_voltage: float | None
+    shape: tuple[int, ...]
+
+    @property
+    def has_frames(self) -> bool:
+        """Return whether there are frames: an aborted unit has none, other scans more axes."""
+        return len(self.shape) == 3 and self.shape[0] > 0
 
     @property
     def is_linear(self) -> bool:
@@ -87,6 +95,8 @@ class Unit:
         Position of the image in the space, along x, y and z, in m.
     space, comment, experimenter, setup, program, task : str
         Empty if not stated.
+    curves : tuple of str
+        Names of the curves, signals that were recorded with the images.
     """
 
     session: str
@@ -103,6 +113,12 @@ class Unit:
     setup: str
     program: str
     task: str
+    curves: tuple[str, ...] = ()
+
+    @property
+    def movie_channels(self) -> tuple[Channel, ...]:
+        """Return the channels with frames over time."""
+        return tuple(each for each in self.channels if self.time_step and each.has_frames)
 
     @property
     def is_over_time(self) -> bool:
@@ -130,8 +146,18 @@ class Header:
 
     @property
     def movies(self) -> tuple[Unit, ...]:
-        """Units whose third axis is time."""
-        return tuple(unit for unit in self.units if unit.time_step and unit.channels)
+        """Units with frames over time."""
+        return tuple(unit for unit in self.units if unit.movie_channels)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Paths of units and channels that are not movies over time."""
+        found = []
+        for unit in self.units:
+            path, own = f"{unit.session}/{unit.name}", unit.movie_channels
+            others = [each.dataset.strip("/") for each in unit.channels if each not in own]
+            found += others if own else [path]
+        return tuple(found)
 
     @property
     def first_start(self) -> datetime.datetime | None:
@@ -239,6 +265,9 @@ def _read_unit(group: h5py.Group, session: str, name: str) -> Unit:
         setup=_text(group, "ExperimenterSetupID"),
         program=program + (f" (revision {revision:.0f})" if program and revision else ""),
         task=(parameters.get("Type") or "") if parameters is not None else "",
+        curves=tuple(
+            _text(group[each], "Name") or each for each in _numbered_names(group, "Curve_")
+        ),
     )
 
 
@@ -260,6 +289,7 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
                 conversion_type=kind,
                 unit=_text(group, f"{prefix}UnitName"),
                 pmt_voltage=_pmt_voltage(parameters, name),
+                shape=tuple(group[dataset].shape),
             )
         )
     return tuple(found)

@@ -174,6 +174,8 @@ def _select_unit(header: Any, session: str | None, name: str | None, channel: st
         shown = ", ".join(f"{key} {value!r}" for key, value in given.items())
         raise SourceArgumentError(f"'{header.path}' has no unit with {shown}; it has {known}.")
     movies = [unit for unit in units if unit in header.movies]
+    # A unit over time without frames is opened, and its fault is named.
+    movies = movies or [unit for unit in units if unit.time_step and unit.channels][:1]
     if len(movies) > 1:
         channels = dict.fromkeys(each.name for unit in movies for each in unit.channels)
         if channel not in (None, *channels):

@@ -3,7 +3,8 @@
 ``NDTiff.index`` is a sequence of entries in the order in which the images were saved: the length
 and the text of a JSON object of axes, the length and the text of a file name, and eight numbers of
 four bytes (offset of the pixels, width, height, pixel type, compression, offset, length and
-compression of the metadata). The TIFF files begin with a header of their own: the mark 483729 at
+compression of the metadata). Micro-Manager reserves space for more entries, which it gives back
+when it closes the data set. The TIFF files begin with a header of their own: the mark 483729 at
 byte 8, the version, the mark 2355492, and the length and the text of the summary, a JSON object.
 Source of the layout: https://github.com/micro-manager/NDTiffStorage.
 """
@@ -11,6 +12,7 @@ Source of the layout: https://github.com/micro-manager/NDTiffStorage.
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -173,7 +175,7 @@ def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
     index = folder / INDEX_NAME
     found: dict[tuple[tuple[str, AxisValue], ...], NDTiffImage] = {}
     num_entries = 0
-    for image in _entries(index):
+    for image in _entries(index, allow_truncated):
         found[tuple(sorted(image.axes.items()))] = image
         num_entries += 1
     if not found:
@@ -213,19 +215,29 @@ def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _entries(index: Path) -> Iterator[NDTiffImage]:
+def _entries(index: Path, allow_truncated: bool) -> Iterator[NDTiffImage]:
     """Yield the images of an index, entry by entry."""
     check_file(index)
     data = read_small_file(index, "an index of NDTiff", _LONGEST_INDEX)
+    end = len(data.rstrip(b"\0"))
     position, number = 0, 0
     while position < len(data):
+        if number and position >= end:
+            _warn_of_unclosed(index, number)
+            return
         try:
             axes, position = _text(data, position)
             name, position = _text(data, position)
             numbers = _NUMBERS.unpack_from(data, position)
             position += _NUMBERS.size
             image = _image(parse_source_json(axes), name, numbers)
-        except (struct.error, ValueError) as error:
+        except struct.error as error:
+            if not number:
+                raise nothing_complete(index, "images") from error
+            reason = f"it ends within entry {number}"
+            report_truncated(index, number, allow=allow_truncated, unit="images", reason=reason)
+            return
+        except ValueError as error:
             raise CorruptSourceError(
                 f"'{index}' is truncated or damaged: entry {number}, after {number} complete "
                 f"entries, cannot be read ({str(error).rstrip('.')}). To repair it, {COPY_AGAIN}."
@@ -235,12 +247,30 @@ def _entries(index: Path) -> Iterator[NDTiffImage]:
         number += 1
 
 
+def _warn_of_unclosed(index: Path, number: int) -> None:
+    """Warn of an index with space for more entries: its writer was ended before it closed it."""
+    warnings.warn(
+        f"'{index}' was not closed, so the recording may have been aborted; the {number} images "
+        "that it lists are read.",
+        UserWarning,
+        stacklevel=1,
+    )
+
+
 def _text(data: bytes, position: int) -> tuple[str, int]:
-    """Return the text at a position of the index, and the position after it."""
+    """Return the text at a position of the index, and the position after it.
+
+    Raises
+    ------
+    struct.error
+        If the data end before the text.
+    """
     (length,) = _LENGTH.unpack_from(data, position)
     start = position + _LENGTH.size
-    if length > min(_LONGEST_TEXT, len(data) - start):
+    if length > _LONGEST_TEXT:
         raise ValueError(f"a text of {length} bytes does not fit into the file.")
+    if length > len(data) - start:
+        raise struct.error(f"a text of {length} bytes does not fit into the file.")
     return data[start : start + length].decode("utf-8"), start + length
 
 

@@ -320,10 +320,40 @@ def test_a_truncated_index_is_refused(tmp_path, channels):
     index = write_ndtiff(tmp_path, channels) / "NDTiff.index"
     content = index.read_bytes()
     index.write_bytes(content[:-10])
-    with pytest.raises(CorruptSourceError, match="entry 35, after 35 complete entries"):
+    with pytest.raises(CorruptSourceError, match=r"within entry 35\): 35 of at least 36 images"):
         read_ndtiff(tmp_path)
+    with pytest.warns(UserWarning, match="35 of at least 36 images"):
+        assert len(read_ndtiff(tmp_path, allow_truncated=True).images) == 35
+    index.write_bytes(content[:10])
+    with pytest.raises(CorruptSourceError, match="0 images are complete"):
+        read_ndtiff(tmp_path, allow_truncated=True)
     index.write_bytes(b"")
     with pytest.raises(CorruptSourceError, match="is empty"):
+        read_ndtiff(tmp_path)
+
+
+@pytest.mark.parametrize("num_reserved", [1, 4, 100_000])
+def test_an_index_that_was_not_closed(tmp_path, channels, capsys, num_reserved):
+    """Micro-Manager reserves space in both files; where it is killed the rest stays zero."""
+    folder = write_ndtiff(tmp_path / "in", channels, summary=SUMMARY)
+    with (folder / "NDTiff.index").open("ab") as index:
+        index.write(bytes(num_reserved))
+    with (folder / "session_NDTiffStack.tif").open("ab") as file:
+        file.truncate(1 << 32)
+    out = tmp_path / "out.nwb"
+    with pytest.raises(SystemExit, match="^0$"):
+        main(["convert", str(folder), "-o", str(out), "--no-progress"])
+    assert capsys.readouterr().err.count("was not closed") == 1
+    with NWBHDF5IO(out, "r") as io:
+        for name, expected in channels.items():
+            found = io.read().acquisition[f"OnePhotonSeries{name}"].data[:]
+            np.testing.assert_array_equal(found.swapaxes(1, 2), expected)
+
+
+def test_an_index_of_zeros_only(tmp_path, channels):
+    index = write_ndtiff(tmp_path, channels) / "NDTiff.index"
+    index.write_bytes(bytes(1000))
+    with pytest.raises(CorruptSourceError, match="entry 0"):
         read_ndtiff(tmp_path)
 
 
