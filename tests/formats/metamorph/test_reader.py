@@ -285,6 +285,19 @@ def test_times_and_wavelengths_that_the_companion_states_are_missed(tmp_path):
     assert interface.describe()["Ophys"]["ImagingPlane"][0]["optical_channel"] == [{"name": "RFP"}]
 
 
+@pytest.mark.parametrize("content", [b"", b"II*\0", bytes(500)])
+@pytest.mark.parametrize("time", [2, 4])
+def test_a_damaged_file_of_a_series_is_not_left_out_silently(tmp_path, content, time):
+    movie = _write_times(tmp_path, waves=("1GFP",), num_times=4)["1GFP"][:, 0]
+    (tmp_path / f"exp_w1GFP_t{time}.TIF").write_bytes(content)
+    for path in (tmp_path, tmp_path / "exp_w1GFP_t1.TIF"):
+        with pytest.raises(CorruptSourceError, match=f"_t{time}.TIF' is truncated"):
+            nwb_ophys.open(path)
+    with pytest.warns(UserWarning, match="left out"):
+        interface = nwb_ophys.open(tmp_path, allow_truncated=True)
+    np.testing.assert_array_equal(interface.extractor.get_series(), movie[: time - 1])
+
+
 def test_stage_positions_are_streams_with_the_names_of_the_companion(tmp_path):
     for stage in (1, 2):
         for time in (1, 2):

@@ -341,7 +341,7 @@ def test_an_index_that_was_not_closed(tmp_path, channels, capsys, num_reserved):
     with (folder / "session_NDTiffStack.tif").open("ab") as file:
         file.truncate(1 << 32)
     out = tmp_path / "out.nwb"
-    with pytest.raises(SystemExit, match="^0$"):
+    with pytest.raises(SystemExit, match=r"^0$"):
         main(["convert", str(folder), "-o", str(out), "--no-progress"])
     assert capsys.readouterr().err.count("was not closed") == 1
     with NWBHDF5IO(out, "r") as io:
