@@ -339,6 +339,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         joined: list[NDArray[Any]] = [np.concatenate(each) for each in zip(*parts, strict=True)]
         units, y, x, weights_of_all = joined
         counts = np.bincount(units, minlength=num_units)
+        self._check_numbers(units[~np.isfinite(weights_of_all)])
         self._warn_of_empty_units(counts)
         return PixelLists(
             coordinates=(x, y),
@@ -347,6 +348,17 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             field_shape=field_of((rows, columns)),
             image_dtype=self._footprints.dtype,
         )
+
+    def _check_numbers(self, units: NDArray[Any]) -> None:
+        """Raise if units have pixels that are not numbers: the fill value of absent chunks."""
+        if len(units):
+            ids = [self._unit_ids[index] for index in np.unique(units)]
+            missing, total = self._footprints.num_missing_chunks()
+            raise CorruptSourceError(
+                f"'{self._footprints.store}' has pixels that are not numbers in {len(ids)} units "
+                f"(unit_id {ids[:10]}), and {missing} of its {total} chunks have no file; copy the "
+                "folder again."
+            )
 
     def _warn_of_empty_units(self, counts: NDArray[Any]) -> None:
         empty = [self._unit_ids[index] for index in np.flatnonzero(counts == 0)]
