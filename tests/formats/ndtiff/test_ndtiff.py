@@ -350,6 +350,20 @@ def test_an_index_that_was_not_closed(tmp_path, channels, capsys, num_reserved):
             np.testing.assert_array_equal(found.swapaxes(1, 2), expected)
 
 
+def test_images_that_were_not_stored(tmp_path, channels):
+    """After a loss of power the index may list images whose space is still zero."""
+    folder = write_ndtiff(tmp_path, {"A": channels["DAPI"][:, :, :, :1]})
+    path = folder / "session_NDTiffStack.tif"
+    content = path.read_bytes()
+    kept = read_ndtiff(folder).images[-3].end
+    path.write_bytes(content[:kept] + bytes(len(content) - kept))
+    with (
+        pytest.warns(UserWarning, match="lists 2 images whose metadata .* are zeros"),
+        pytest.warns(UserWarning, match="only 4 of 6 planes state their ElapsedTime-ms"),
+    ):
+        assert len(_movie(folder, sampling_frequency=30.0)) == 6
+
+
 def test_an_index_of_zeros_only(tmp_path, channels):
     index = write_ndtiff(tmp_path, channels) / "NDTiff.index"
     index.write_bytes(bytes(1000))
