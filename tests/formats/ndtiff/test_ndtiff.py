@@ -24,8 +24,10 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from nwb_ophys.formats.ndtiff import index
 from nwb_ophys.formats.ndtiff.index import read_ndtiff
 from nwb_ophys.formats.ndtiff.sample import write_images
+from nwb_ophys.opening import open_recording
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_ndtiff
@@ -362,6 +364,17 @@ def test_images_that_were_not_stored(tmp_path, channels):
         pytest.warns(UserWarning, match="only 4 of 6 planes state their ElapsedTime-ms"),
     ):
         assert len(_movie(folder, sampling_frequency=30.0)) == 6
+
+
+def test_the_index_is_read_once_for_all_streams(tmp_path, monkeypatch):
+    """Fault: it was read for each channel and position, half a second for 10,000 images."""
+    axes = [{"time": t, "position": p, "channel": c} for t in (0, 1) for p in (0, 1) for c in "AB"]
+    folder = _write(tmp_path / "in", [(own, 1) for own in axes])
+    read, indices = index._read_index, []
+    monkeypatch.setattr(index, "_read_index", lambda path: indices.append(path) or read(path))
+    opened = open_recording([folder], options={"sampling_frequency": 1.0})
+    assert len(opened.converter.interfaces) == 4
+    assert len(indices) == 1
 
 
 def test_an_index_of_zeros_only(tmp_path, channels):
