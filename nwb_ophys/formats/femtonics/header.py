@@ -19,6 +19,7 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
+from nwb_ophys.listings import kept
 from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
@@ -194,7 +195,7 @@ def open_mesc(path: Path) -> h5py.File:
 
 
 def read_header(path: Path) -> Header:
-    """Read the metadata of a file, without its pixels.
+    """Read the metadata of a file, without its pixels; once while a recording is opened.
 
     Raises
     ------
@@ -203,6 +204,10 @@ def read_header(path: Path) -> Header:
     SourceError
         When it has no measurement units.
     """
+    return kept(_read_header, path)
+
+
+def _read_header(path: Path) -> Header:
     with open_mesc(path) as file:
         units = [
             _read_unit(file[session][name], session, name)

@@ -21,7 +21,9 @@ from nwb_ophys.errors import (
     SourceError,
     UnknownFormatError,
 )
+from nwb_ophys.formats.femtonics import header
 from nwb_ophys.formats.femtonics.reader import FemtonicsExtractor
+from nwb_ophys.opening import open_recording
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_femtonics
 
@@ -291,6 +293,14 @@ def test_a_file_of_depths_only(tmp_path, movie):
     path = write_femtonics(tmp_path / "a.mesc", movie, axis_unit="µm")
     with pytest.raises(SourceError, match="is not a movie: it has frames along 'µm'"):
         nwb_ophys.open(path)
+
+
+def test_the_metadata_are_read_once_for_all_streams(path, monkeypatch):
+    """Fault: all units were read for each of their channels, 20 s for 40 units."""
+    read, paths = header._read_header, []
+    monkeypatch.setattr(header, "_read_header", lambda path: paths.append(path) or read(path))
+    assert len(open_recording([path]).converter.interfaces) == 4
+    assert len(paths) == 1
 
 
 def test_curves_are_named(path):
