@@ -108,9 +108,11 @@ class SimaSegmentationInterface(SegmentationInterface):
                 "signals_0.pkl. Segment the dataset, or import ROIs, in SIMA."
             )
         if {"rois.pkl"} <= folder.file_names or any(map(_is_signals, folder.file_names)):
+            is_there = "dataset.pkl" in folder.file_names
+            lacking = "its dataset.pkl is damaged" if is_there else "no dataset.pkl"
             return (
-                f"'{folder.path}' contains ROIs or signals of SIMA, but no dataset.pkl; copy the "
-                "whole folder NAME.sima."
+                f"'{folder.path}' contains ROIs or signals of SIMA, but {lacking}; copy the whole "
+                "folder NAME.sima."
             )
         return None
 
