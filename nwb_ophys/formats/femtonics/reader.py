@@ -122,7 +122,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         first, last = check_range(start_sample, end_sample, self.get_num_samples())
         try:
             return self._frames[first:last]  # type: ignore[no-any-return]
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise CorruptSourceError(
                 f"Frames {first} to {last} of '{self.channel.dataset}' in '{self.header.path}' "
                 f"cannot be read: {error}. The file may be truncated or damaged; {COPY_AGAIN}."
