@@ -20,6 +20,7 @@ from nwb_ophys.filetypes.npy import check_characters
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage import check_complete
 from nwb_ophys.storage.backends.zarr_claims import check_chunks, check_header, opening_array
+from nwb_ophys.storage.backends.zarr_parts import absent_chunks
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -106,6 +107,10 @@ class ZarrVariable:
             Names the frames of those that have none.
         """
         check_complete(self.array)
+
+    def parts_of_absent_chunks(self) -> list[int]:
+        """Return the indices along the first axis at which chunks have no file."""
+        return [] if self.axes[0] else sorted(absent_chunks(self.array))
 
     def num_missing_chunks(self) -> tuple[int, int]:
         """Return the number of chunks without a file, which Zarr reads as zeros, and of all chunks.

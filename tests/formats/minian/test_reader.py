@@ -341,6 +341,32 @@ def test_missing_chunks_of_footprints_are_told_of(tmp_path):
         extractor.get_roi_image_masks()
 
 
+def test_a_part_of_a_footprint_is_missed_if_zeros_are_stored(tmp_path):
+    """Fault: a unit that lost one of its chunks lost the pixels in it without a note."""
+    folder = _write(tmp_path, unit_ids=IDS)
+    chunks = sorted((folder / "A.zarr/A").glob("2.*"))
+    filled = [c for c in chunks if zarr.open(folder / "A.zarr", "r")["A"].blocks[_of(c)].any()]
+    assert len(chunks) > len(filled)
+    next(chunk for chunk in chunks if chunk not in filled).unlink()
+    with pytest.warns(UserWarning, match=r"some chunks of 1 units \(unit_id \[9\]\), although"):
+        MinianExtractor(folder).get_roi_image_masks()
+
+
+def test_footprints_of_a_writer_that_leaves_out_zeros(tmp_path):
+    folder = _write(tmp_path)
+    expected = MinianExtractor(folder).get_roi_image_masks()
+    stored = zarr.open(folder / "A.zarr", "r")["A"]
+    empty = [c for c in (folder / "A.zarr/A").glob("[0-9]*") if not stored.blocks[_of(c)].any()]
+    for chunk in empty:
+        chunk.unlink()
+    assert empty
+    np.testing.assert_array_equal(MinianExtractor(folder).get_roi_image_masks(), expected)
+
+
+def _of(chunk: Path) -> tuple[int, ...]:
+    return tuple(map(int, chunk.name.split(".")))
+
+
 def test_absent_chunks_of_footprints_are_not_weights_of_nan(tmp_path):
     """Fault: masks were of NaN where xarray had set its fill value of real numbers."""
     folder = _write(tmp_path, unit_ids=IDS)
