@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -53,7 +54,7 @@ def _run(arguments: list[str], signals: Signals, *, debug: bool) -> int:
         if not debug:
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", UserWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _notes()
         try:
             code = signals.guarded(lambda: _invoke(arguments))
         except BaseException as error:
@@ -106,5 +107,15 @@ def _say(text: str, *, always: bool = True) -> None:
     say(with_short_paths(" ".join(text.split())), err=True, always=always)
 
 
-def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    _say(f"Note: {with_flags(str(message))}", always=False)
+def _notes() -> Callable[..., None]:
+    """Return a replacement of ``warnings.showwarning`` that prints each note once."""
+    # Python forgets the warnings it has shown whenever other code changes its filters.
+    shown: set[str] = set()
+
+    def show(message: Any, *_: Any, **__: Any) -> None:
+        text = str(message)
+        if text not in shown:
+            shown.add(text)
+            _say(f"Note: {with_flags(text)}", always=False)
+
+    return show

@@ -26,6 +26,8 @@ class SparseTraces:
     """
 
     def __init__(self, stored: SparseColumns) -> None:
+        if len(stored.rows) and not 0 <= stored.rows.min() <= stored.rows.max() < stored.shape[0]:
+            raise SourceError(f"a sparse trace has a value beyond its {stored.shape[0]} ROIs.")
         self._stored = stored
         self.shape = (stored.shape[1], stored.shape[0])
         self.dtype: np.dtype[Any] = stored.weights.dtype

@@ -69,12 +69,27 @@ class SparseColumns:
     bounds : numpy.ndarray of int, shape (columns + 1,)
         Index of the first weight of each column, and the total number of weights.
     shape : tuple of int
+
+    Raises
+    ------
+    ValueError
+        When the numbers contradict each other, as damage makes them.
     """
 
     weights: NDArray[Any]
     rows: NDArray[Any]
     bounds: NDArray[Any]
     shape: tuple[int, int]
+
+    def __attrs_post_init__(self) -> None:
+        bounds, rows = self.bounds, self.rows
+        are_bounds = len(bounds) == self.shape[1] + 1 and not bounds[0]
+        are_bounds &= bool((np.diff(bounds) >= 0).all())
+        if not are_bounds or not bounds[-1] == len(rows) == len(self.weights):
+            raise ValueError(
+                f"a sparse matrix has {len(self.weights)} values in {len(rows)} rows, which do not "
+                f"fit the bounds of its {self.shape[1]} columns."
+            )
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.truncation import NothingCompleteError
+from nwb_ophys.filetypes.truncation import NothingCompleteError, nothing_complete
 
 Integers = npt.NDArray[np.int64]
 
@@ -172,6 +172,10 @@ class DirectoryChain:
         return np.where(column.counts == 1, column.values, default)
 
 
+# Byte order and version of TIFF and BigTIFF files.
+_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 def read_structure(file: BinaryIO, path: Path) -> TiffStructure:
     """Read the first bytes of a TIFF or BigTIFF file.
 
@@ -190,6 +194,9 @@ def read_structure(file: BinaryIO, path: Path) -> TiffStructure:
         if version == 43 and len(head) == 16:
             (offset,) = struct.unpack(byte_order + "Q", head[8:16])
             return TiffStructure(byte_order=byte_order, is_big=True, first_offset=offset)
+    if head[:4] in _MARKS:
+        reason = f"it ends after {len(head)} bytes, within the header of a TIFF file"
+        raise nothing_complete(path, "pages", reason)
     error = NothingCompleteError if len(head) < 8 else CorruptSourceError
     raise error(
         f"'{path}' is not a TIFF file: it begins with the bytes {head[:4].hex(' ') or '(none)'}, "

@@ -19,6 +19,7 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
+from nwb_ophys.listings import kept
 from nwb_ophys.metadata import is_unset_clock, possible_number
 from nwb_ophys.paths import natural_order
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
@@ -51,6 +52,8 @@ class Channel:
         Unit of the intensity; empty if not stated.
     pmt_voltage : float or None
         Stated reference voltage of its photomultiplier.
+    shape : tuple of int
+        Shape of the dataset.
     """
 
     name: str
@@ -60,6 +63,12 @@ class Channel:
     conversion_type: float | None
     unit: str
     pmt_voltage: float | None
+    shape: tuple[int, ...]
+
+    @property
+    def has_frames(self) -> bool:
+        """Return whether there are frames: an aborted unit has none, other scans more axes."""
+        return len(self.shape) == 3 and self.shape[0] > 0
 
     @property
     def is_linear(self) -> bool:
@@ -87,6 +96,8 @@ class Unit:
         Position of the image in the space, along x, y and z, in m.
     space, comment, experimenter, setup, program, task : str
         Empty if not stated.
+    curves : tuple of str
+        Names of the curves, signals that were recorded with the images.
     """
 
     session: str
@@ -103,6 +114,12 @@ class Unit:
     setup: str
     program: str
     task: str
+    curves: tuple[str, ...] = ()
+
+    @property
+    def movie_channels(self) -> tuple[Channel, ...]:
+        """Return the channels with frames over time."""
+        return tuple(each for each in self.channels if self.time_step and each.has_frames)
 
     @property
     def is_over_time(self) -> bool:
@@ -130,8 +147,18 @@ class Header:
 
     @property
     def movies(self) -> tuple[Unit, ...]:
-        """Units whose third axis is time."""
-        return tuple(unit for unit in self.units if unit.time_step and unit.channels)
+        """Units with frames over time."""
+        return tuple(unit for unit in self.units if unit.movie_channels)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Paths of units and channels that are not movies over time."""
+        found = []
+        for unit in self.units:
+            path, own = f"{unit.session}/{unit.name}", unit.movie_channels
+            others = [each.dataset.strip("/") for each in unit.channels if each not in own]
+            found += others if own else [path]
+        return tuple(found)
 
     @property
     def first_start(self) -> datetime.datetime | None:
@@ -168,7 +195,7 @@ def open_mesc(path: Path) -> h5py.File:
 
 
 def read_header(path: Path) -> Header:
-    """Read the metadata of a file, without its pixels.
+    """Read the metadata of a file, without its pixels; once while a recording is opened.
 
     Raises
     ------
@@ -177,6 +204,10 @@ def read_header(path: Path) -> Header:
     SourceError
         When it has no measurement units.
     """
+    return kept(_read_header, path)
+
+
+def _read_header(path: Path) -> Header:
     with open_mesc(path) as file:
         units = [
             _read_unit(file[session][name], session, name)
@@ -239,6 +270,9 @@ def _read_unit(group: h5py.Group, session: str, name: str) -> Unit:
         setup=_text(group, "ExperimenterSetupID"),
         program=program + (f" (revision {revision:.0f})" if program and revision else ""),
         task=(parameters.get("Type") or "") if parameters is not None else "",
+        curves=tuple(
+            _text(group[each], "Name") or each for each in _numbered_names(group, "Curve_")
+        ),
     )
 
 
@@ -260,6 +294,7 @@ def _channels(group: h5py.Group, parameters: Any) -> tuple[Channel, ...]:
                 conversion_type=kind,
                 unit=_text(group, f"{prefix}UnitName"),
                 pmt_voltage=_pmt_voltage(parameters, name),
+                shape=tuple(group[dataset].shape),
             )
         )
     return tuple(found)

@@ -16,6 +16,10 @@ from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
 from nwb_ophys.paths import PathProbe
 
+_OTHER_FILES = {
+    ".mescroi": "ROIs that were drawn in Femtonics' MESc",
+    ".mes": "measurements of Femtonics' older program MES",
+}
 _UNIT = re.compile(r"MSession_\d+/MUnit_\d+")
 
 
@@ -122,14 +126,25 @@ class FemtonicsImagingInterface(ImagingInterface):
         return is_damaged_hdf5(probe)
 
     @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return what a file of Femtonics without movies that are read is, or None."""
+        what = _OTHER_FILES.get(probe.path.suffix.lower()) if probe.is_file else None
+        return (
+            f"'{probe.path}' has {what}, which are not read. Give a .mesc file." if what else None
+        )
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return every channel of every unit that is a movie."""
         from nwb_ophys.formats.femtonics.header import read_header
 
         header = read_header(path)
+        if not header.movies:
+            return [Part(arguments={"file_path": path})]  # opening it names the reason
         asked = {"session": source.get("session_name"), "name": source.get("munit_name")}
         _warn_of_others(header, asked)
         _warn_of_lost(header)
+        _warn_of_curves(header, asked)
         chosen = [
             unit
             for unit in header.movies
@@ -150,15 +165,30 @@ class FemtonicsImagingInterface(ImagingInterface):
                 channel=channel.name,
             )
             for unit in header.movies
-            for channel in unit.channels
+            for channel in unit.movie_channels
         ]
 
 
 def _warn_of_others(header: Any, asked: Mapping[str, Any]) -> None:
-    others = [f"{unit.session}/{unit.name}" for unit in header.units if unit not in header.movies]
-    if others and header.movies and not any(asked.values()):
+    others = header.left_out
+    if others and not any(asked.values()):
         warnings.warn(
             f"{', '.join(others)} of '{header.path}' are not movies over time and are left out.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_curves(header: Any, asked: Mapping[str, Any]) -> None:
+    found = [
+        f"{unit.session}/{unit.name} ({', '.join(unit.curves)})"
+        for unit in header.movies
+        if unit.curves
+    ]
+    if found and not any(asked.values()):
+        warnings.warn(
+            f"'{header.path}' also has curves, signals recorded with the images, in "
+            f"{'; '.join(found)}; they are left out.",
             UserWarning,
             stacklevel=4,
         )

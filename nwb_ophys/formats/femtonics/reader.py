@@ -122,7 +122,7 @@ class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]
         first, last = check_range(start_sample, end_sample, self.get_num_samples())
         try:
             return self._frames[first:last]  # type: ignore[no-any-return]
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise CorruptSourceError(
                 f"Frames {first} to {last} of '{self.channel.dataset}' in '{self.header.path}' "
                 f"cannot be read: {error}. The file may be truncated or damaged; {COPY_AGAIN}."
@@ -183,19 +183,35 @@ def _select_unit(header: Any, session: str | None, name: str | None, channel: st
         missing = "munit_name" if name is None else "session_name"
         raise SourceArgumentError(f"'{header.path}' has the units {known}; give {missing}.")
     if not movies:
-        unit = units[0]
-        if unit.is_over_time and unit.channels:
-            raise CorruptSourceError(
-                f"'{header.path}': {unit.session}/{unit.name} states no {TIME_STEP} above 0, the "
-                f"{unit.axis_unit} between frames, so the rate is unknown; correct it in a copy of "
-                "the file."
-            )
-        what = "no channel" if not unit.channels else f"frames along '{unit.axis_unit}'"
-        raise SourceError(
-            f"'{header.path}': {unit.session}/{unit.name} is not a movie: it has {what} instead of "
-            "frames along time in ms. Choose another unit with munit_name."
-        )
+        raise _not_a_movie(header.path, units[0])
     return movies[0]
+
+
+def _not_a_movie(path: Path, unit: Unit) -> SourceError:
+    """Return the error for a unit without frames over time."""
+    place = f"'{path}': {unit.session}/{unit.name}"
+    if unit.is_over_time and unit.channels and not unit.time_step:
+        return CorruptSourceError(
+            f"{place} states no {TIME_STEP} above 0, the {unit.axis_unit} between frames, so the "
+            "rate is unknown; correct it in a copy of the file."
+        )
+    if unit.time_step and unit.channels:
+        return _no_frames(path, unit.channels[0].dataset, unit.channels[0].shape)
+    what = "no channel" if not unit.channels else f"frames along '{unit.axis_unit}'"
+    return SourceError(
+        f"{place} is not a movie: it has {what} instead of frames along time in ms. Choose another "
+        "unit with munit_name."
+    )
+
+
+def _no_frames(path: Path, dataset: str, shape: tuple[int, ...]) -> SourceError:
+    """Return the error for a dataset that has no frames, or not frames alone."""
+    if len(shape) == 3:
+        return SourceError(f"'{path}': {dataset} has no frames; choose another unit.")
+    return CorruptSourceError(
+        f"'{path}': {dataset} has the shape {shape}; a movie must have the axes (time, rows, "
+        "columns)."
+    )
 
 
 def _select_channel(path: Path, unit: Unit, name: str | None) -> Channel:
@@ -206,11 +222,8 @@ def _select_channel(path: Path, unit: Unit, name: str | None) -> Channel:
 
 def _check_shape(path: Path, unit: Any, frames: Any) -> None:
     """Raise if the shape of the frames differs from the stated one; warn of missing frames."""
-    if frames.ndim != 3:
-        raise CorruptSourceError(
-            f"'{path}': {frames.name} has the shape {frames.shape}; a movie must have the axes "
-            "(time, rows, columns)."
-        )
+    if frames.ndim != 3 or not frames.shape[0]:
+        raise _no_frames(path, frames.name, frames.shape)
     names = ("ZDim", "YDim", "XDim")
     stated = [int(unit.attrs[name]) if name in unit.attrs else None for name in names]
     for name, size, found in zip(names[1:], stated[1:], frames.shape[1:], strict=True):
@@ -219,8 +232,6 @@ def _check_shape(path: Path, unit: Any, frames: Any) -> None:
                 f"'{path}': {frames.name} has the shape {frames.shape}, but {name} is {size}; the "
                 f"file may be damaged. To repair it, {COPY_AGAIN}."
             )
-    if not frames.shape[0]:
-        raise SourceError(f"'{path}': {frames.name} has no frames; choose another unit.")
     if stated[0] not in (None, frames.shape[0]):
         warnings.warn(
             f"'{path}': {frames.name} has {frames.shape[0]} frames, but ZDim states {stated[0]}; "

@@ -221,8 +221,8 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
         _check(header)
     except (*_NOT_A_NUMBER, IndexError) as error:
         raise CorruptSourceError(
-            f"'{path}' states an invalid size or invalid times ({error!r}); the file is damaged. "
-            f"To repair it, {COPY_AGAIN}."
+            f"'{path}' states an invalid size or invalid times ({shown(error)}); the file is "
+            f"damaged. To repair it, {COPY_AGAIN}."
         ) from error
     return header
 

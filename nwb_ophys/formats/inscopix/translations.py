@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, shown
 from nwb_ophys.formats.inscopix.header import IsxdHeader
 from nwb_ophys.outside import check_file
 
@@ -48,7 +48,7 @@ def read_translations(path: Path, header: IsxdHeader) -> NDArray[np.float64]:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise CorruptSourceError(
             f"'{path}' is not a table of translations with the columns {' and '.join(_COLUMNS)}: "
-            f"{error!r}. Give the file that Inscopix's motion correction wrote."
+            f"{shown(error)}. Give the file that Inscopix's motion correction wrote."
         ) from error
     valid = header.valid_samples
     if len(values) == header.num_times:

@@ -19,12 +19,15 @@ from nwb_ophys.formats.metamorph.names import (
     COMPANION_SUFFIX,
     STACK_SUFFIX,
     MetaMorphName,
+    absent_parts,
     acquisitions_of,
+    channel_of,
     companion_of,
     parse_name,
     read_companion,
     series_of,
     stacks_in,
+    stated_times,
 )
 from nwb_ophys.formats.metamorph.tags import UIC2
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
@@ -79,7 +82,7 @@ class MetaMorphImagingInterface(ImagingInterface):
         """Return the metadata of the files: start, rate, pixel size, wavelength."""
         extractor, facts = self.extractor, self.extractor.facts
         wavelength = possible_wavelength(facts.get("wavelength"))
-        channel = parse_name(extractor.file_paths[0]).channel
+        channel = channel_of(extractor.file_paths[0])
         x, y = facts.get("pixel size") or (None, None)
         step = facts.get("distance of planes")
         z = None if step is None else step * 1e-6
@@ -103,7 +106,8 @@ class MetaMorphImagingInterface(ImagingInterface):
         """Return the wavelength and the stage position that the name of the file states."""
         name = parse_name(self.extractor.file_paths[0])
         plane = self.source.plane_index
-        words = (_stage_name(name), name.channel, "" if plane is None else f"Plane{plane}")
+        channel = channel_of(self.extractor.file_paths[0])
+        words = (_stage_name(name), channel, "" if plane is None else f"Plane{plane}")
         return " ".join(word for word in words if word)
 
     @classmethod
@@ -141,16 +145,17 @@ class MetaMorphImagingInterface(ImagingInterface):
         from nwb_ophys.formats.metamorph.reader import metamorph_tags, planes_per_sample
 
         series = _series_at(path)
+        _warn_of_absent_parts(series)
         for name, files in series.items():
-            _check_numbers(files)
             companion = companion_of(files[0])
             values = read_companion(companion) if companion is not None else {}
+            _check_numbers(files, stated_times(values, name))
             tags = [metamorph_tags(files[0])]
             yield Part(
                 arguments={"file_path": files if len(files) > 1 else files[0]},
                 recording=name.base,
                 position=values.get(f"Stage{name.stage}") or _stage_name(name),
-                channel=name.channel,
+                channel=channel_of(files[0]),
                 num_planes=planes_per_sample(files, tags, source.get("planes")),
             )
 
@@ -195,17 +200,39 @@ def _stage_name(name: MetaMorphName) -> str:
     return "" if name.stage is None else f"Stage{name.stage}"
 
 
-def _check_numbers(files: Sequence[Path]) -> None:
-    """Warn of numbers that are missing between the first and the last time of a series."""
+def _warn_of_absent_parts(series: Mapping[MetaMorphName, Sequence[Path]]) -> None:
+    """Warn of wavelengths and stages of an ``.nd`` file without any file."""
+    by_companion: dict[Path | None, list[MetaMorphName]] = {}
+    for name, files in series.items():
+        by_companion.setdefault(companion_of(files[0]), []).append(name)
+    for companion, names in by_companion.items():
+        absent = [] if companion is None else absent_parts(read_companion(companion), names)
+        if absent:
+            warnings.warn(
+                f"'{companion}' states files of {', '.join(absent)}, which are not there. The "
+                "others are read.",
+                UserWarning,
+                stacklevel=3,
+            )
+
+
+def _check_numbers(files: Sequence[Path], stated: Collection[int]) -> None:
+    """Warn of times of a series without a file: stated ones, or between the first and the last."""
     numbers = {parse_name(file).time for file in files} - {None}
     known = {number for number in numbers if number is not None}
-    missing = sorted(set(range(min(known), max(known))) - known) if known else []
-    if missing:
-        shown = ", ".join(f"t{number}" for number in missing[:5])
-        warnings.warn(
-            f"'{files[0].parent}' lacks {len(missing)} files between '{files[0].name}' and "
-            f"'{files[-1].name}' ({shown}{', …' if len(missing) > 5 else ''}). The others are "
-            "read, with their times.",
-            UserWarning,
-            stacklevel=3,
-        )
+    expected = set(stated) or (set(range(min(known), max(known))) if known else set())
+    missing = sorted(expected - known) if known else []
+    if not missing:
+        return
+    shown = ", ".join(f"t{number}" for number in missing[:5])
+    where = (
+        f"of those that the .nd file states beside '{files[0].name}'"
+        if stated
+        else f"between '{files[0].name}' and '{files[-1].name}'"
+    )
+    warnings.warn(
+        f"'{files[0].parent}' lacks {len(missing)} files {where} "
+        f"({shown}{', …' if len(missing) > 5 else ''}). The others are read, with their times.",
+        UserWarning,
+        stacklevel=3,
+    )

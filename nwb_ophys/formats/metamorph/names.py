@@ -7,7 +7,7 @@ The files are named ``base_w1GFP_s2_t10.stk``, with the parts that the acquisiti
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -28,6 +28,8 @@ _PARTS = re.compile(
 )
 _NUMBER = re.compile(r"\d+$")
 _LONGEST = 1 << 24
+_POINTS = "WavePointsCollected"
+_MOST_PARTS = 1_000_000
 _LINE = re.compile(r'"([^"]+)"\s*,\s*"?([^"\r\n]*)"?')
 
 
@@ -49,6 +51,12 @@ class MetaMorphName:
     wave: str = ""
     stage: int | None = None
     time: int | None = None
+
+    @property
+    def wave_number(self) -> int | None:
+        """Number of the wavelength; None without it."""
+        found = re.match(r"\d+", self.wave)
+        return int(found[0]) if found else None
 
     @property
     def channel(self) -> str:
@@ -75,9 +83,56 @@ def companion_of(path: Path) -> Path | None:
 
 
 def read_companion(path: Path) -> Mapping[str, str]:
-    """Return the values of an ``.nd`` file by their names."""
+    """Return the values of an ``.nd`` file by their names.
+
+    The times of a wavelength that was not recorded at all of them are in a line such as
+    ``"WavePointsCollected", 2, 1, 6, 11``, here ``WavePointsCollected2``.
+    """
     check_file(path)
-    return dict(_LINE.findall(read_small_file(path, "an .nd file", _LONGEST).decode("latin-1")))
+    values: dict[str, str] = {}
+    for name, value in _LINE.findall(
+        read_small_file(path, "an .nd file", _LONGEST).decode("latin-1")
+    ):
+        wave, _, points = value.partition(",")
+        is_of_wave = name == _POINTS
+        values[f"{name}{wave.strip()}" if is_of_wave else name] = points if is_of_wave else value
+    return values
+
+
+def channel_of(path: Path) -> str:
+    """Return the name of the wavelength of a file, from its own name or the ``.nd`` file."""
+    name = parse_name(path)
+    companion = companion_of(path) if name.wave.isdigit() else None
+    values = {} if companion is None else read_companion(companion)
+    return values.get(f"WaveName{name.wave}", "").strip() or name.channel
+
+
+def stated_times(values: Mapping[str, str], name: MetaMorphName) -> set[int]:
+    """Return the times of a series by the values of an ``.nd`` file; empty if not stated."""
+    points = values.get(f"{_POINTS}{name.wave_number}", "").split(",")
+    chosen = {int(point) for point in points if point.strip().isdigit()}
+    return chosen or set(range(1, _stated_count(values, "DoTimelapse", "NTimePoints") + 1))
+
+
+def absent_parts(values: Mapping[str, str], names: Iterable[MetaMorphName]) -> list[str]:
+    """Return the wavelengths and stages that an ``.nd`` file states, but no file is of."""
+    names = list(names)
+    num_waves = _stated_count(values, "DoWave", "NWavelengths")
+    num_stages = _stated_count(values, "DoStage", "NStagePositions")
+    waves = {each.wave_number for each in names} - {None}
+    stages = {each.stage for each in names} - {None}
+    found = [(f"w{n}", f"WaveName{n}") for n in range(1, num_waves + 1) if waves and n not in waves]
+    found += [
+        (f"s{n}", f"Stage{n}") for n in range(1, num_stages + 1) if stages and n not in stages
+    ]
+    return [f"{part} ({values[key]})" if values.get(key) else part for part, key in found]
+
+
+def _stated_count(values: Mapping[str, str], does: str, number: str) -> int:
+    """Return a number of parts of an acquisition; 0 if it has none, or an impossible number."""
+    text = values.get(number, "").strip()
+    is_stated = values.get(does, "").strip().upper() == "TRUE" and text.isdigit()
+    return int(text) if is_stated and len(text) < len(str(_MOST_PARTS)) else 0
 
 
 def is_metamorph(path: Path) -> bool:
@@ -118,8 +173,22 @@ def stacks_in(path: Path) -> tuple[list[Path], list[Path]]:
             groups = acquisitions_of([file for file in alike if is_metamorph(file)])
             return next((own for own in groups if path in own), own_base), []
         files = own_base
-    own = [file for file in files if is_metamorph(file)]
+    sound = [file for file in files if is_metamorph(file)]
+    series = {attrs.evolve(parse_name(file), time=None) for file in sound}
+    # A damaged file of a series is not left out silently: its reader names it.
+    own = [f for f in files if f in sound or (_is_damaged(f) and _series_name(f) in series)]
     return own, [file for file in files if file not in own]
+
+
+def _series_name(path: Path) -> MetaMorphName | None:
+    """Return the name of the series of a file with a number of the time; else None."""
+    name = parse_name(path)
+    return None if name.time is None else attrs.evolve(name, time=None)
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether a file is empty, or lacks the header of a TIFF file."""
+    return read_tiff_heading(path) is None
 
 
 def acquisitions_of(files: Sequence[Path]) -> list[list[Path]]:

@@ -241,13 +241,13 @@ def _open_files(
     tags: list[MetaMorphTags] = []
     sources: list[TiffSource] = []
     for number, path in enumerate(paths):
-        if path.stat().st_size or not number:
-            own = metamorph_tags(path)
-            source = _source(path, own, allow_truncated)
-        else:
-            report_truncated(path, 0, allow=allow_truncated, unit="planes", reason="it is empty")
+        if number and read_tiff_heading(path) is None:
+            reason = "it has no header of a TIFF file" if path.stat().st_size else "it is empty"
+            report_truncated(path, 0, allow=allow_truncated, unit="planes", reason=reason)
             warn_of_later_files(path, paths[number + 1 :])
             break
+        own = metamorph_tags(path)
+        source = _source(path, own, allow_truncated)
         tags.append(own)
         sources.append(source)
         if source.table.is_truncated:

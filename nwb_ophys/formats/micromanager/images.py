@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.documents import parse_source_json
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, shown
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.frames.values import first_positive, first_value
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
@@ -255,7 +255,8 @@ def _listed_images(path: Path, content: Mapping[str, Any]) -> Iterable[ImageFile
                 yield _of_coordinates(key, value, content)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptSourceError(
-                f"'{path}': the entry {key!r} does not describe an image ({error!r}); {COPY_AGAIN}."
+                f"'{path}': the entry {key!r} does not describe an image ({shown(error)}); "
+                f"{COPY_AGAIN}."
             ) from error
 
 

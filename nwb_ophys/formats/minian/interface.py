@@ -126,7 +126,18 @@ class MinianSegmentationInterface(SegmentationInterface):
 
     @classmethod
     def refusal(cls, probe: PathProbe) -> str | None:
-        """Return which stores a folder of Minian lacks, or None."""
+        """Return which stores a folder of Minian lacks, that a file is of an old one, or None."""
+        if probe.is_file:
+            from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+
+            outline = probe.read_once(read_hdf5_outline)
+            is_old = outline is not None and set(outline.datasets) >= {"A", "C", "unit_id"}
+            return (
+                f"'{probe.path}' is of a version of Minian before 1.0 (netCDF), which is not read. "
+                "Open it in Minian, and save A, C, S, b and f with its backend zarr."
+                if is_old
+                else None
+            )
         if probe.is_folder and probe.path.name in STORES and probe.is_zarr:
             return (
                 f"'{probe.path}' is one of the stores that Minian saved; give the folder that "

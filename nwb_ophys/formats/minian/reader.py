@@ -339,7 +339,9 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         joined: list[NDArray[Any]] = [np.concatenate(each) for each in zip(*parts, strict=True)]
         units, y, x, weights_of_all = joined
         counts = np.bincount(units, minlength=num_units)
+        self._check_numbers(units[~np.isfinite(weights_of_all)])
         self._warn_of_empty_units(counts)
+        self._warn_of_partial_units(counts, (units, y, x))
         return PixelLists(
             coordinates=(x, y),
             weights=weights_of_all,
@@ -347,6 +349,17 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             field_shape=field_of((rows, columns)),
             image_dtype=self._footprints.dtype,
         )
+
+    def _check_numbers(self, units: NDArray[Any]) -> None:
+        """Raise if units have pixels that are not numbers: the fill value of absent chunks."""
+        if len(units):
+            ids = [self._unit_ids[index] for index in np.unique(units)]
+            missing, total = self._footprints.num_missing_chunks()
+            raise CorruptSourceError(
+                f"'{self._footprints.store}' has pixels that are not numbers in {len(ids)} units "
+                f"(unit_id {ids[:10]}), and {missing} of its {total} chunks have no file; copy the "
+                "folder again."
+            )
 
     def _warn_of_empty_units(self, counts: NDArray[Any]) -> None:
         empty = [self._unit_ids[index] for index in np.flatnonzero(counts == 0)]
@@ -356,6 +369,30 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
                 f"{len(empty)} of {len(counts)} units in '{self._footprints.store}' have no pixel "
                 f"(unit_id {empty[:10]}), and {missing} of its {total} chunks have no file; the "
                 "folder may be incomplete.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _warn_of_partial_units(
+        self, counts: NDArray[Any], pixels: tuple[NDArray[Any], ...]
+    ) -> None:
+        """Warn of units with pixels some of whose chunks have no file, if zeros have files."""
+        absent = self._footprints.parts_of_absent_chunks()
+        if not absent:
+            return
+        sizes, shape = self._footprints.chunks, self._footprints.shape
+        tiles = np.unique([axis // size for axis, size in zip(pixels, sizes, strict=True)], axis=1)
+        num_parts, *per_part = (-(-n // size) for n, size in zip(shape, sizes, strict=True))
+        filled = np.bincount(tiles[0], minlength=num_parts)
+        whole = np.setdiff1d(np.arange(num_parts), absent)
+        stores_zeros = bool((filled[whole] < np.prod(per_part)).any())
+        lost = [i for i in np.flatnonzero(counts) if i // sizes[0] in absent]
+        if stores_zeros and lost:
+            ids = [self._unit_ids[index] for index in lost]
+            warnings.warn(
+                f"'{self._footprints.store}' lacks the files of some chunks of {len(ids)} units "
+                f"(unit_id {ids[:10]}), although it has files of zeros: parts of their footprints "
+                "may be missing. Copy the folder again.",
                 UserWarning,
                 stacklevel=4,
             )

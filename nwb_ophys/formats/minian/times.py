@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, shown
 from nwb_ophys.outside import check_file
 from nwb_ophys.timing import LONGEST_S, require_rate
 
@@ -135,7 +135,7 @@ def _read_table(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise CorruptSourceError(
             f"'{path}' is not a complete table of timestamps with the columns "
-            f"{' and '.join(repr(name) for name in _COLUMNS)}: {error!r}."
+            f"{' and '.join(repr(name) for name in _COLUMNS)}: {shown(error)}."
         ) from error
     numbers = np.array([number for number, _ in values], dtype=np.int64)
     if len(np.unique(numbers)) != len(numbers):

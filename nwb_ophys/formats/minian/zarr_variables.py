@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, shown
 from nwb_ophys.filetypes.npy import check_characters
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage import check_complete
 from nwb_ophys.storage.backends.zarr_claims import check_chunks, check_header, opening_array
+from nwb_ophys.storage.backends.zarr_parts import absent_chunks
 
 _HEADERS = (".zarray", "zarr.json")
 
@@ -107,6 +108,10 @@ class ZarrVariable:
         """
         check_complete(self.array)
 
+    def parts_of_absent_chunks(self) -> list[int]:
+        """Return the indices along the first axis at which chunks have no file."""
+        return [] if self.axes[0] else sorted(absent_chunks(self.array))
+
     def num_missing_chunks(self) -> tuple[int, int]:
         """Return the number of chunks without a file, which Zarr reads as zeros, and of all chunks.
 
@@ -181,7 +186,7 @@ def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
         return check_characters(np.asarray(array[selection]))
     except Exception as error:  # a damaged chunk can raise anything
         raise CorruptSourceError(
-            f"'{folder}' cannot be read: {error!r}. It may be damaged; copy it again."
+            f"'{folder}' cannot be read: {shown(error)}. It may be damaged; copy it again."
         ) from error
 
 
@@ -190,8 +195,8 @@ def _dimension_names(folder: Path, array: Any) -> list[str] | None:
         names = array.attrs.get("_ARRAY_DIMENSIONS")
     except Exception as error:  # damaged attributes can raise anything
         raise CorruptSourceError(
-            f"The attributes of '{folder}' cannot be read: {error!r}. They may be damaged; copy it "
-            "again."
+            f"The attributes of '{folder}' cannot be read: {shown(error)}. They may be damaged; "
+            "copy it again."
         ) from error
     if names is None:
         names = getattr(getattr(array, "metadata", None), "dimension_names", None)

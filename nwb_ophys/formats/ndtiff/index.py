@@ -3,7 +3,8 @@
 ``NDTiff.index`` is a sequence of entries in the order in which the images were saved: the length
 and the text of a JSON object of axes, the length and the text of a file name, and eight numbers of
 four bytes (offset of the pixels, width, height, pixel type, compression, offset, length and
-compression of the metadata). The TIFF files begin with a header of their own: the mark 483729 at
+compression of the metadata). Micro-Manager reserves space for more entries, which it gives back
+when it closes the data set. The TIFF files begin with a header of their own: the mark 483729 at
 byte 8, the version, the mark 2355492, and the length and the text of the summary, a JSON object.
 Source of the layout: https://github.com/micro-manager/NDTiffStorage.
 """
@@ -11,7 +12,8 @@ Source of the layout: https://github.com/micro-manager/NDTiffStorage.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from nwb_ophys.filetypes.files import COPY_AGAIN, read_small_file
 from nwb_ophys.filetypes.frames.values import read_json
 from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
+from nwb_ophys.listings import kept
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 
@@ -171,24 +174,21 @@ def read_ndtiff(path: Path, allow_truncated: bool = False) -> NDTiffDataset:
             f"every image of an NDTiff data set. Copy the whole folder, with {INDEX_NAME}."
         )
     index = folder / INDEX_NAME
-    found: dict[tuple[tuple[str, AxisValue], ...], NDTiffImage] = {}
-    num_entries = 0
-    for image in _entries(index):
-        found[tuple(sorted(image.axes.items()))] = image
-        num_entries += 1
-    if not found:
-        raise CorruptSourceError(f"'{index}' is empty; {COPY_AGAIN}.")
-    images = tuple(found.values())
-    _check_axes(index, images)
-    names = tuple(dict.fromkeys(image.file_name for image in images))
-    images = _complete_images(folder, images, allow_truncated)
-    summary = read_ndtiff_summary(folder / images[0].file_name) or {}
-    repeated = num_entries - len(found)
+    entries = kept(_read_index, index)
+    if not entries.is_closed:
+        _warn_of_unclosed(index, entries.num_entries)
+    if entries.is_cut:
+        reason = f"it ends within entry {entries.num_entries}"
+        report_truncated(
+            index, entries.num_entries, allow=allow_truncated, unit="images", reason=reason
+        )
+    names = tuple(dict.fromkeys(image.file_name for image in entries.images))
+    images = _complete_images(folder, entries.images, allow_truncated)
     return NDTiffDataset(
         folder=folder,
         images=images,
-        summary=summary,
-        num_repeated=repeated,
+        summary=read_ndtiff_summary(folder / images[0].file_name) or {},
+        num_repeated=entries.num_entries - len(entries.images),
         file_names=names,
     )
 
@@ -213,34 +213,92 @@ def read_ndtiff_summary(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _entries(index: Path) -> Iterator[NDTiffImage]:
-    """Yield the images of an index, entry by entry."""
+@attrs.frozen(kw_only=True)
+class _Index:
+    """Content of an index.
+
+    Attributes
+    ----------
+    images : tuple of NDTiffImage
+        In the order in which they were saved; of an image that was saved twice, the last one.
+    num_entries : int
+        Number of entries, also of images that were saved again later.
+    is_closed : bool
+        False if space for more entries follows.
+    is_cut : bool
+        Whether the index ends within an entry.
+    """
+
+    images: tuple[NDTiffImage, ...]
+    num_entries: int
+    is_closed: bool
+    is_cut: bool
+
+
+def _read_index(index: Path) -> _Index:
+    """Read and check an index, which each channel and position of a recording needs."""
     check_file(index)
     data = read_small_file(index, "an index of NDTiff", _LONGEST_INDEX)
-    position, number = 0, 0
-    while position < len(data):
+    end = len(data.rstrip(b"\0"))
+    found: dict[tuple[tuple[str, AxisValue], ...], NDTiffImage] = {}
+    position, number, is_cut = 0, 0, False
+    while position < len(data) and not (number and position >= end):
         try:
-            axes, position = _text(data, position)
-            name, position = _text(data, position)
-            numbers = _NUMBERS.unpack_from(data, position)
-            position += _NUMBERS.size
-            image = _image(parse_source_json(axes), name, numbers)
-        except (struct.error, ValueError) as error:
+            image, position = _entry(index, data, position)
+        except struct.error as error:
+            if not number:
+                raise nothing_complete(index, "images") from error
+            is_cut = True
+            break
+        except ValueError as error:
             raise CorruptSourceError(
                 f"'{index}' is truncated or damaged: entry {number}, after {number} complete "
                 f"entries, cannot be read ({str(error).rstrip('.')}). To repair it, {COPY_AGAIN}."
             ) from error
-        _check_pixels(index, image, numbers[4])
-        yield image
+        found[tuple(sorted(image.axes.items()))] = image
         number += 1
+    if not found:
+        raise CorruptSourceError(f"'{index}' is empty; {COPY_AGAIN}.")
+    images = tuple(found.values())
+    _check_axes(index, images)
+    is_closed = is_cut or position == len(data)
+    return _Index(images=images, num_entries=number, is_closed=is_closed, is_cut=is_cut)
+
+
+def _entry(index: Path, data: bytes, position: int) -> tuple[NDTiffImage, int]:
+    """Return the image of the entry at a position of the index, and the position after it."""
+    axes, position = _text(data, position)
+    name, position = _text(data, position)
+    numbers = _NUMBERS.unpack_from(data, position)
+    image = _image(parse_source_json(axes), name, numbers)
+    _check_pixels(index, image, numbers[4])
+    return image, position + _NUMBERS.size
+
+
+def _warn_of_unclosed(index: Path, number: int) -> None:
+    """Warn of an index with space for more entries: its writer was ended before it closed it."""
+    warnings.warn(
+        f"'{index}' was not closed, so the recording may have been aborted; the {number} images "
+        "that it lists are read.",
+        UserWarning,
+        stacklevel=1,
+    )
 
 
 def _text(data: bytes, position: int) -> tuple[str, int]:
-    """Return the text at a position of the index, and the position after it."""
+    """Return the text at a position of the index, and the position after it.
+
+    Raises
+    ------
+    struct.error
+        If the data end before the text.
+    """
     (length,) = _LENGTH.unpack_from(data, position)
     start = position + _LENGTH.size
-    if length > min(_LONGEST_TEXT, len(data) - start):
+    if length > _LONGEST_TEXT:
         raise ValueError(f"a text of {length} bytes does not fit into the file.")
+    if length > len(data) - start:
+        raise struct.error(f"a text of {length} bytes does not fit into the file.")
     return data[start : start + length].decode("utf-8"), start + length
 
 
@@ -321,11 +379,11 @@ def _complete_images(
     if not cut:
         return images
     end = min(image.time for image in cut)
-    kept = tuple(image for image in images if image.time < end)
+    complete = tuple(image for image in images if image.time < end)
     for name in dict.fromkeys(image.file_name for image in cut):
         own = [image for image in images if image.file_name == name]
         reason = f"{INDEX_NAME} lists images beyond its end, byte {sizes[name]}"
-        if not kept:
+        if not complete:
             raise nothing_complete(folder / name, "samples", reason)
         num_complete = len(own) - sum(image.file_name == name for image in cut)
         report_truncated(
@@ -336,4 +394,4 @@ def _complete_images(
             unit="images",
             reason=reason,
         )
-    return kept
+    return complete

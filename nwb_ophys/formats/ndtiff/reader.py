@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -106,9 +107,12 @@ class NDTiffExtractor(TiffFramesExtractor):
         self.plane_positions = [_height(frame or {}) for frame in first]
         elapsed = np.full(len(images), np.nan)
         facts = FrameFacts(f"'{data.index_path}'")
+        num_unwritten = 0
         for number, text in _metadata(data, images):
             elapsed[number] = elapsed_ms(text) / 1000
             facts.add_text(number, text)
+            num_unwritten += bool(text) and not text.strip(b"\0")
+        _warn_of_unwritten(data, num_unwritten)
         self.frame = facts.common_frame(first[0] or {})
         rate, self._stated_times = rate_and_times(
             data.index_path,
@@ -246,6 +250,18 @@ def _metadata(data: NDTiffDataset, images: Sequence[NDTiffImage]) -> Iterator[tu
                 if image.file_name == name:
                     file.seek(image.metadata_offset)
                     yield number, file.read(min(image.metadata_size, _LONGEST_METADATA))
+
+
+def _warn_of_unwritten(data: NDTiffDataset, number: int) -> None:
+    """Warn of images whose metadata are zeros: space that was reserved and not filled."""
+    if number:
+        warnings.warn(
+            f"'{data.index_path}' lists {number} images whose metadata in the TIFF files are "
+            "zeros. The computer may have stopped before it stored them, so that their pixels are "
+            "zeros as well; leave them out if so.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _height(frame: Mapping[str, Any]) -> float | None:

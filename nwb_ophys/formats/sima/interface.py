@@ -13,6 +13,7 @@ from nwb_ophys.interfaces.arguments import argument, trust_pickles_argument
 from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part, distinct_labels, part_name
+from nwb_ophys.listings import kept
 from nwb_ophys.paths import PathProbe
 
 
@@ -50,7 +51,7 @@ class SimaSegmentationInterface(SegmentationInterface):
         from nwb_ophys.formats.sima.folder import SimaFolder
         from nwb_ophys.formats.sima.reader import SimaExtractor
 
-        folder = SimaFolder(source.folder_path, source.trust_pickles)
+        folder = kept(SimaFolder, source.folder_path, source.trust_pickles)
         asked = attrs.asdict(source)
         rate = asked.pop("sampling_frequency")
         del asked["folder_path"], asked["trust_pickles"]
@@ -107,9 +108,11 @@ class SimaSegmentationInterface(SegmentationInterface):
                 "signals_0.pkl. Segment the dataset, or import ROIs, in SIMA."
             )
         if {"rois.pkl"} <= folder.file_names or any(map(_is_signals, folder.file_names)):
+            is_there = "dataset.pkl" in folder.file_names
+            lacking = "its dataset.pkl is damaged" if is_there else "no dataset.pkl"
             return (
-                f"'{folder.path}' contains ROIs or signals of SIMA, but no dataset.pkl; copy the "
-                "whole folder NAME.sima."
+                f"'{folder.path}' contains ROIs or signals of SIMA, but {lacking}; copy the whole "
+                "folder NAME.sima."
             )
         return None
 
@@ -136,7 +139,7 @@ class SimaSegmentationInterface(SegmentationInterface):
         # ROIs without signals have few of these arguments, so the folder chooses, not streams_of.
         others = ("sampling_frequency", "trust_pickles")
         asked = {n: v for n, v in source.items() if n not in others}
-        folder = SimaFolder(path, bool(source.get("trust_pickles")))
+        folder = kept(SimaFolder, path, bool(source.get("trust_pickles")))
         missing = folder.missing_sequences()
         if missing:
             warnings.warn(

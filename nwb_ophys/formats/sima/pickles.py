@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
+from nwb_ophys.errors import CorruptSourceError, UnsafePickleError, shown
 from nwb_ophys.filetypes.pickles import admitted, load_pickle, unsafe_pickle
 from nwb_ophys.outside import check_file
 
@@ -102,7 +102,8 @@ def load_sima_pickle(path: Path, *, is_trusted: bool = False) -> Any:
         raise unsafe_pickle(path, error) from None
     except Exception as error:  # a damaged pickle can raise anything
         raise CorruptSourceError(
-            f"'{path}' cannot be read as a pickle of SIMA: {error!r}. It may be damaged or cut off."
+            f"'{path}' cannot be read as a pickle of SIMA: {shown(error)}. It may be damaged or "
+            "cut off."
         ) from error
 
 

@@ -192,7 +192,8 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""
-        description = f"Movie of {_what(self.extractor)}, after registration by Suite2p."
+        state = "after" if self.extractor.is_registered else "without"
+        description = f"Movie of {_what(self.extractor)}, {state} registration by Suite2p."
         return {"Ophys": {self.photon_series_type: [{"description": description}]}}
 
     def part(self) -> str:

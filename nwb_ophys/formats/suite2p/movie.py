@@ -84,7 +84,7 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
             When the number of shifts differs from the number of frames.
         """
         path = self.folder_path / self.plane_name / "ops.npy"
-        missing = [key for key in ("xoff", "yoff") if np.ndim(self.options.get(key, 0)) != 1]
+        missing = [key for key in ("xoff", "yoff") if not _are_shifts(self.options.get(key))]
         if missing:
             raise SourceError(
                 f"'{path}' has no {' and no '.join(missing)}: the movie was not registered. "
@@ -98,6 +98,11 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
                 f"{num_frames} frames; it may be damaged."
             )
         return -np.column_stack(offsets)[: self.get_num_samples()]
+
+    @property
+    def is_registered(self) -> bool:
+        """False if the settings have no shifts: Suite2p kept the movie as it was recorded."""
+        return _are_shifts(self.options.get("xoff")) and _are_shifts(self.options.get("yoff"))
 
     @property
     def has_block_shifts(self) -> bool:
@@ -127,6 +132,11 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         starts = [int(start) for start in np.cumsum(counts) - counts]
         used = max(sum(start < self.get_num_samples() for start in starts), 1)
         return files[:used], starts[:used]
+
+
+def _are_shifts(values: Any) -> bool:
+    """Return whether a setting has shifts; without registration it is absent or empty."""
+    return np.ndim(values) == 1 and np.size(values) > 0
 
 
 def _with_frames(ops: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def group_file(probe: PathProbe) -> Grouping:
     series = next(s for s in named_series(beside) if own in s.paths)
     headings = {path: read_tiff_heading(path) for path in series.paths}
     kind = _kind(headings[own], folder)
-    plain = [path for path, heading in headings.items() if _kind(heading, folder) == kind]
+    # A damaged file of the series is not left out silently: its reader names it.
+    plain = [path for path, h in headings.items() if h is None or _kind(h, folder) == kind]
     group = FileGroup.of_files(plain, series.label, _notes(series))
     return Grouping(groups=(group,))
 

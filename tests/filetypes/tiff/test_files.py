@@ -137,10 +137,16 @@ def test_missing_folder_and_foreign_files(tmp_path: Path) -> None:
         inspect_tiff(tmp_path / "absent.tif")
     with pytest.raises(SourceNotFoundError, match="is a folder"):
         inspect_tiff(tmp_path)
-    for content in (b"", b"II", b"not a TIFF file at all", b"II\x2a\x00", b"II\x2b\x00\x08\x00"):
-        path = tmp_path / "foreign.tif"
+    path = tmp_path / "foreign.tif"
+    for content in (b"", b"II", b"not a TIFF file at all"):
         path.write_bytes(content)
         with pytest.raises(CorruptSourceError, match=r"foreign\.tif' is not a TIFF"):
+            inspect_tiff(path)
+    for content in (b"II\x2a\x00", b"II\x2b\x00\x08\x00"):
+        path.write_bytes(content)
+        with pytest.raises(
+            CorruptSourceError, match=r"foreign\.tif' .* within the header of a TIFF"
+        ):
             inspect_tiff(path)
     path.write_bytes(struct.pack("<2sHI", b"II", 42, 0))
     with pytest.raises(CorruptSourceError, match="it holds no page"):

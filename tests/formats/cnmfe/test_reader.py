@@ -295,6 +295,27 @@ def test_a_pixel_out_of_the_field_is_named(tmp_path):
         CnmfeExtractor(path)
 
 
+@pytest.mark.parametrize(
+    ("part", "place", "value", "words"),
+    [
+        ("S/jc", 3, 0, "do not fit the bounds of its"),
+        ("S/jc", -1, 10**6, "do not fit the bounds of its"),
+        ("A/jc", 2, 10**6, "do not fit the bounds of its 5 columns"),
+        ("S/ir", 0, 5, "a value beyond its 5 ROIs"),
+        ("S/ir", 0, 2**64 - 1, "a value beyond its 5 ROIs"),
+    ],
+)
+def test_damaged_sparse_matrices_are_refused_when_they_are_opened(
+    tmp_path, part, place, value, words
+):
+    """Fault: errors of NumPy while traces were written, or values in the wrong ROI."""
+    path = write_cnmfe(tmp_path / "a.mat", RECORDING)
+    with h5py.File(path, "r+") as file:
+        file[f"results/{part}"][place] = value
+    with pytest.raises(CorruptSourceError, match=words):
+        CnmfeExtractor(path)
+
+
 @pytest.mark.parametrize("tags", [[0, 0, 0, 0, 0], [0, 3, 0, 8, 0]])
 def test_tags_are_a_column_and_no_acceptance(tmp_path, opened, tags):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING)

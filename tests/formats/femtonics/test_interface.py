@@ -15,8 +15,15 @@ from roiextractors import FemtonicsImagingExtractor as PeerExtractor
 
 import nwb_ophys
 from nwb_ophys.cli import main
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceArgumentError,
+    SourceError,
+    UnknownFormatError,
+)
+from nwb_ophys.formats.femtonics import header
 from nwb_ophys.formats.femtonics.reader import FemtonicsExtractor
+from nwb_ophys.opening import open_recording
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_femtonics
 
@@ -252,6 +259,65 @@ def test_a_stack_of_depths_is_no_movie(path, movie):
         assert len(nwb_ophys.open(path).interfaces) == 4
     with pytest.raises(SourceError, match="frames along 'µm' instead of frames along time"):
         FemtonicsExtractor(path, munit_name="MUnit_2")
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"), [((0, 24, 34), "has no frames"), ((3, 2, 24, 34), "must have the axes")]
+)
+def test_a_unit_without_frames_does_not_hide_the_others(path, shape, words):
+    """An aborted measurement has no frames, a scan of several layers has more axes."""
+    with h5py.File(path, "a") as file:
+        for name in ("Channel_0", "Channel_1"):
+            del file[f"MSession_0/MUnit_1/{name}"]
+            file.create_dataset(f"MSession_0/MUnit_1/{name}", shape, "u2")
+    with pytest.warns(UserWarning, match="MSession_0/MUnit_1 .* are not movies .* are left out"):
+        streams = nwb_ophys.FemtonicsImagingInterface.streams(path)
+    assert [arguments["munit_name"] for arguments in streams.values()] == ["MUnit_0", "MUnit_0"]
+    with h5py.File(path, "a") as file:
+        del file["MSession_0/MUnit_0"]
+        file.attrs["VecMSessionsSize"], file["MSession_0"].attrs["VecMUnitsSize"] = 1, 1
+    for arguments in ({}, {"munit_name": "MUnit_1"}):
+        with pytest.raises(SourceError, match=words):
+            nwb_ophys.open(path, **arguments)
+
+
+def test_a_channel_without_frames_is_named(path):
+    with h5py.File(path, "a") as file:
+        file["MSession_0/MUnit_1/Channel_1"].resize(0, 0)
+    with pytest.warns(UserWarning, match="MSession_0/MUnit_1/Channel_1 .* are left out"):
+        assert len(nwb_ophys.FemtonicsImagingInterface.streams(path)) == 3
+
+
+def test_a_file_of_depths_only(tmp_path, movie):
+    """Fault: the error was an IndexError, and the file was called damaged."""
+    path = write_femtonics(tmp_path / "a.mesc", movie, axis_unit="µm")
+    with pytest.raises(SourceError, match="is not a movie: it has frames along 'µm'"):
+        nwb_ophys.open(path)
+
+
+def test_the_metadata_are_read_once_for_all_streams(path, monkeypatch):
+    """Fault: all units were read for each of their channels, 20 s for 40 units."""
+    read, paths = header._read_header, []
+    monkeypatch.setattr(header, "_read_header", lambda path: paths.append(path) or read(path))
+    assert len(open_recording([path]).converter.interfaces) == 4
+    assert len(paths) == 1
+
+
+def test_curves_are_named(path):
+    with h5py.File(path, "a") as file:
+        curve = file.create_group("MSession_0/MUnit_0/Curve_0")
+        curve.attrs["Name"] = np.frombuffer("trigger\0".encode("utf-16-le"), "<i2")
+        curve["CurveDataYRawData"] = np.zeros(9)
+        file.create_group("MSession_0/MUnit_0/Curve_1")
+    with pytest.warns(UserWarning, match=r"MUnit_0 \(trigger, Curve_1\); they are left out"):
+        nwb_ophys.FemtonicsImagingInterface.parts(path)
+
+
+@pytest.mark.parametrize("name", ["a.mescroi", "a.MES"])
+def test_other_files_are_refused_by_their_kind(tmp_path, name):
+    (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(UnknownFormatError, match=r"not read. Give a .mesc file"):
+        nwb_ophys.open(tmp_path / name)
 
 
 def test_counts_that_differ_are_told(path):

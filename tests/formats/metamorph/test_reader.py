@@ -253,6 +253,51 @@ def test_missing_times_and_other_files_are_named(tmp_path):
     np.testing.assert_allclose(interface.get_timestamps(), np.delete(np.arange(11), 4) * 2.0)
 
 
+_COMPANION = """"NDInfoFile", Version 1.0
+"Description", a
+second line
+"DoTimelapse", TRUE
+"NTimePoints", 11
+"DoStage", FALSE
+"DoWave", TRUE
+"NWavelengths", 3
+"WaveName1", "GFP"
+"WaveName2", "RFP"
+"WavePointsCollected", 2, 1, 6, 11
+"WaveName3", "Cy5"
+"WaveInFileName", FALSE
+"EndFile"
+"""
+
+
+def test_times_and_wavelengths_that_the_companion_states_are_missed(tmp_path):
+    """An aborted acquisition lacks its last times; others skip times of a wavelength."""
+    _write_times(tmp_path, waves=("1",), left_out=(9, 10))
+    _write_times(tmp_path, waves=("2",), left_out=(1, 2, 3, 4, 6, 7, 8, 9))
+    (tmp_path / "exp.nd").write_text(_COMPANION)
+    with (
+        pytest.warns(UserWarning, match=r"exp.nd' states files of w3 \(Cy5\), which are not there"),
+        pytest.warns(UserWarning, match=r"2 files of those that the .nd file .* \(t10, t11\)"),
+    ):
+        streams = _streams(tmp_path)
+    assert list(streams) == ["GFP", "RFP"]
+    interface = MetaMorphImagingInterface(**streams["RFP"])
+    assert interface.describe()["Ophys"]["ImagingPlane"][0]["optical_channel"] == [{"name": "RFP"}]
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", bytes(500)])
+@pytest.mark.parametrize("time", [2, 4])
+def test_a_damaged_file_of_a_series_is_not_left_out_silently(tmp_path, content, time):
+    movie = _write_times(tmp_path, waves=("1GFP",), num_times=4)["1GFP"][:, 0]
+    (tmp_path / f"exp_w1GFP_t{time}.TIF").write_bytes(content)
+    for path in (tmp_path, tmp_path / "exp_w1GFP_t1.TIF"):
+        with pytest.raises(CorruptSourceError, match=f"_t{time}.TIF' is truncated"):
+            nwb_ophys.open(path)
+    with pytest.warns(UserWarning, match="left out"):
+        interface = nwb_ophys.open(tmp_path, allow_truncated=True)
+    np.testing.assert_array_equal(interface.extractor.get_series(), movie[: time - 1])
+
+
 def test_stage_positions_are_streams_with_the_names_of_the_companion(tmp_path):
     for stage in (1, 2):
         for time in (1, 2):

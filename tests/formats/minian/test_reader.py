@@ -8,13 +8,15 @@ import warnings
 from pathlib import Path
 
 import attrs
+import h5py
 import numpy as np
 import pytest
 import zarr
 from roiextractors import MinianSegmentationExtractor
 
+import nwb_ophys
 from nwb_ophys import MinianSegmentationInterface
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, UnknownFormatError
 from nwb_ophys.formats.minian import reader as module
 from nwb_ophys.formats.minian.reader import MinianExtractor
 from nwb_ophys.formats.minian.sample import write_zarr_array
@@ -337,6 +339,51 @@ def test_missing_chunks_of_footprints_are_told_of(tmp_path):
     extractor = MinianExtractor(folder)
     with pytest.warns(UserWarning, match=r"1 of 5 units .*unit_id \[2\].* 4 of its 20 chunks"):
         extractor.get_roi_image_masks()
+
+
+def test_a_part_of_a_footprint_is_missed_if_zeros_are_stored(tmp_path):
+    """Fault: a unit that lost one of its chunks lost the pixels in it without a note."""
+    folder = _write(tmp_path, unit_ids=IDS)
+    chunks = sorted((folder / "A.zarr/A").glob("2.*"))
+    filled = [c for c in chunks if zarr.open(folder / "A.zarr", "r")["A"].blocks[_of(c)].any()]
+    assert len(chunks) > len(filled)
+    next(chunk for chunk in chunks if chunk not in filled).unlink()
+    with pytest.warns(UserWarning, match=r"some chunks of 1 units \(unit_id \[9\]\), although"):
+        MinianExtractor(folder).get_roi_image_masks()
+
+
+def test_footprints_of_a_writer_that_leaves_out_zeros(tmp_path):
+    folder = _write(tmp_path)
+    expected = MinianExtractor(folder).get_roi_image_masks()
+    stored = zarr.open(folder / "A.zarr", "r")["A"]
+    empty = [c for c in (folder / "A.zarr/A").glob("[0-9]*") if not stored.blocks[_of(c)].any()]
+    for chunk in empty:
+        chunk.unlink()
+    assert empty
+    np.testing.assert_array_equal(MinianExtractor(folder).get_roi_image_masks(), expected)
+
+
+def _of(chunk: Path) -> tuple[int, ...]:
+    return tuple(map(int, chunk.name.split(".")))
+
+
+def test_absent_chunks_of_footprints_are_not_weights_of_nan(tmp_path):
+    """Fault: masks were of NaN where xarray had set its fill value of real numbers."""
+    folder = _write(tmp_path, unit_ids=IDS)
+    header = folder / "A.zarr/A/.zarray"
+    header.write_text(json.dumps(json.loads(header.read_text()) | {"fill_value": "NaN"}))
+    (folder / "A.zarr/A/2.0.0").unlink()
+    with pytest.raises(
+        CorruptSourceError, match=r"not numbers in 1 units \(unit_id \[9\]\), and 1 of"
+    ):
+        MinianExtractor(folder).get_roi_image_masks()
+
+
+def test_a_file_of_an_old_version_is_refused_with_the_way_to_convert_it(tmp_path):
+    with h5py.File(tmp_path / "minian.nc", "w") as file:
+        file["A"], file["C"], file["unit_id"] = np.zeros((2, 4, 5)), np.zeros((2, 9)), [0, 1]
+    with pytest.raises(UnknownFormatError, match=r"Minian before 1.0 .* its backend zarr"):
+        nwb_ophys.open(tmp_path / "minian.nc")
 
 
 @pytest.mark.parametrize("name", ["b", "max_proj", "C"])

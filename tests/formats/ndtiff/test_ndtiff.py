@@ -24,8 +24,10 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from nwb_ophys.formats.ndtiff import index
 from nwb_ophys.formats.ndtiff.index import read_ndtiff
 from nwb_ophys.formats.ndtiff.sample import write_images
+from nwb_ophys.opening import open_recording
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import write_ndtiff
@@ -320,10 +322,65 @@ def test_a_truncated_index_is_refused(tmp_path, channels):
     index = write_ndtiff(tmp_path, channels) / "NDTiff.index"
     content = index.read_bytes()
     index.write_bytes(content[:-10])
-    with pytest.raises(CorruptSourceError, match="entry 35, after 35 complete entries"):
+    with pytest.raises(CorruptSourceError, match=r"within entry 35\): 35 of at least 36 images"):
         read_ndtiff(tmp_path)
+    with pytest.warns(UserWarning, match="35 of at least 36 images"):
+        assert len(read_ndtiff(tmp_path, allow_truncated=True).images) == 35
+    index.write_bytes(content[:10])
+    with pytest.raises(CorruptSourceError, match="0 images are complete"):
+        read_ndtiff(tmp_path, allow_truncated=True)
     index.write_bytes(b"")
     with pytest.raises(CorruptSourceError, match="is empty"):
+        read_ndtiff(tmp_path)
+
+
+@pytest.mark.parametrize("num_reserved", [1, 4, 100_000])
+def test_an_index_that_was_not_closed(tmp_path, channels, capsys, num_reserved):
+    """Micro-Manager reserves space in both files; where it is killed the rest stays zero."""
+    folder = write_ndtiff(tmp_path / "in", channels, summary=SUMMARY)
+    with (folder / "NDTiff.index").open("ab") as index:
+        index.write(bytes(num_reserved))
+    with (folder / "session_NDTiffStack.tif").open("ab") as file:
+        file.truncate(1 << 32)
+    out = tmp_path / "out.nwb"
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["convert", str(folder), "-o", str(out), "--no-progress"])
+    assert capsys.readouterr().err.count("was not closed") == 1
+    with NWBHDF5IO(out, "r") as io:
+        for name, expected in channels.items():
+            found = io.read().acquisition[f"OnePhotonSeries{name}"].data[:]
+            np.testing.assert_array_equal(found.swapaxes(1, 2), expected)
+
+
+def test_images_that_were_not_stored(tmp_path, channels):
+    """After a loss of power the index may list images whose space is still zero."""
+    folder = write_ndtiff(tmp_path, {"A": channels["DAPI"][:, :, :, :1]})
+    path = folder / "session_NDTiffStack.tif"
+    content = path.read_bytes()
+    kept = read_ndtiff(folder).images[-3].end
+    path.write_bytes(content[:kept] + bytes(len(content) - kept))
+    with (
+        pytest.warns(UserWarning, match="lists 2 images whose metadata .* are zeros"),
+        pytest.warns(UserWarning, match="only 4 of 6 planes state their ElapsedTime-ms"),
+    ):
+        assert len(_movie(folder, sampling_frequency=30.0)) == 6
+
+
+def test_the_index_is_read_once_for_all_streams(tmp_path, monkeypatch):
+    """Fault: it was read for each channel and position, half a second for 10,000 images."""
+    axes = [{"time": t, "position": p, "channel": c} for t in (0, 1) for p in (0, 1) for c in "AB"]
+    folder = _write(tmp_path / "in", [(own, 1) for own in axes])
+    read, indices = index._read_index, []
+    monkeypatch.setattr(index, "_read_index", lambda path: indices.append(path) or read(path))
+    opened = open_recording([folder], options={"sampling_frequency": 1.0})
+    assert len(opened.converter.interfaces) == 4
+    assert len(indices) == 1
+
+
+def test_an_index_of_zeros_only(tmp_path, channels):
+    index = write_ndtiff(tmp_path, channels) / "NDTiff.index"
+    index.write_bytes(bytes(1000))
+    with pytest.raises(CorruptSourceError, match="entry 0"):
         read_ndtiff(tmp_path)
 
 

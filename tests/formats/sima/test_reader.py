@@ -19,7 +19,12 @@ from scipy.sparse import coo_matrix, csc_matrix, csr_matrix, lil_matrix
 
 from nwb_ophys import SimaSegmentationInterface
 from nwb_ophys.cli import main
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceArgumentError,
+    SourceError,
+    UnknownFormatError,
+)
 from nwb_ophys.formats.sima.folder import SimaFolder
 from nwb_ophys.formats.sima.pickles import load_sima_pickle
 from nwb_ophys.formats.sima.reader import SimaExtractor
@@ -411,6 +416,22 @@ def test_what_does_not_fit_is_named(tmp_path, file):
         SimaSegmentationInterface(folder)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({"a": "x" * 300_000}, protocol=2).replace(b"xxxxx", b"xxx\xffx", 1),
+        b"c__builtin__" + b"y" * 300_000 + b"\xff\n.",
+    ],
+)
+def test_errors_of_damaged_pickles_are_short(tmp_path, content):
+    """Fault: the message repeated the whole text in which Python had found the damage."""
+    path = tmp_path / "dataset.pkl"
+    path.write_bytes(content)
+    with pytest.raises(CorruptSourceError, match="cannot be read as a pickle") as caught:
+        load_sima_pickle(path)
+    assert len(str(caught.value)) < 500
+
+
 def test_folders_without_rois(tmp_path):
     folder = _write(tmp_path, with_signals=False)
     (folder / "rois.pkl").unlink()
@@ -420,6 +441,18 @@ def test_folders_without_rois(tmp_path):
     (folder / "dataset.pkl").unlink()
     with pytest.raises(CorruptSourceError, match=r"no dataset\.pkl"):
         SimaSegmentationInterface(folder)
+
+
+@pytest.mark.parametrize("content", [None, b"", bytes(50)])
+def test_a_folder_whose_dataset_is_absent_or_damaged(tmp_path, content):
+    """Fault: a damaged dataset.pkl was called absent."""
+    folder = _write(tmp_path)
+    (folder / "dataset.pkl").unlink()
+    if content is not None:
+        (folder / "dataset.pkl").write_bytes(content)
+    words = "no dataset.pkl" if content is None else "its dataset.pkl is damaged"
+    with pytest.raises(UnknownFormatError, match=words):
+        open_recording([folder])
 
 
 def test_an_unknown_roi(tmp_path):

@@ -76,6 +76,19 @@ def test_a_registered_movie_is_no_acquisition(tmp_path, folder, backend):
         assert series.imaging_plane.name == "ImagingPlaneChan2Plane1"
 
 
+@pytest.mark.parametrize("nothing", [None, [], np.zeros(0)])
+def test_a_movie_that_was_not_registered(folder, nothing):
+    """With the setting do_registration = 0 Suite2p keeps the frames as they were recorded."""
+    path = folder / "plane0" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item()
+    shifts = {} if nothing is None else {"xoff": nothing, "yoff": nothing}
+    kept = {key: value for key, value in ops.items() if key not in ("xoff", "yoff")}
+    np.save(path, {**kept, **shifts, "do_registration": 0})
+    movie = Suite2pImagingInterface(folder, channel_name="chan1", plane_name="plane0")
+    (series,) = movie.get_metadata()["Ophys"]["TwoPhotonSeries"]
+    assert series["description"].endswith(", without registration by Suite2p.")
+
+
 def test_motion_correction_holds_movie_shifts_and_the_names_of_the_raw_files(
     tmp_path, folder, backend
 ):

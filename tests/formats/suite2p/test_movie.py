@@ -194,6 +194,7 @@ def test_shifts_move_frames_of_a_real_recording_onto_the_reference(data_folder):
     [
         ({"yoff": None}, SourceError, "has no yoff: the movie was not registered"),
         ({"xoff": 0, "yoff": 0}, SourceError, "has no xoff and no yoff"),
+        ({"xoff": [], "yoff": np.zeros(0)}, SourceError, "has no xoff and no yoff"),
         ({"xoff": np.zeros(19)}, CorruptSourceError, "19 shifts in x and 20 in y for 20 frames"),
     ],
 )

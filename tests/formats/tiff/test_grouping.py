@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 import nwb_ophys
-from nwb_ophys.errors import SourceError, UnknownFormatError
+from nwb_ophys.errors import CorruptSourceError, SourceError, UnknownFormatError
 from nwb_ophys.formats import TiffImagingInterface
 from nwb_ophys.formats.tiff.grouping import group_folder
 from nwb_ophys.opening import open_recording
@@ -116,6 +116,19 @@ def test_one_file_stands_for_the_series_that_it_belongs_to(tmp_path: Path) -> No
     for given in ([folder], paths[2:3], paths, paths[::-1], [*paths, *paths], [folder, paths[1]]):
         _same(_movies(*given), movie)
     _same(_movies(*paths[1:3]), movie[3:9])
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", bytes(500)])
+@pytest.mark.parametrize("damaged", [1, 3])
+def test_a_damaged_file_of_the_series_of_one_file(
+    tmp_path: Path, content: bytes, damaged: int
+) -> None:
+    """Fault: given by another file, the series was joined without the damaged one."""
+    folder = _write(tmp_path / "in", {f"r_{k}.tif": _frames(2, k) for k in range(4)})
+    (folder / f"r_{damaged}.tif").write_bytes(content)
+    for path in (folder, folder / "r_0.tif"):
+        with pytest.raises(CorruptSourceError, match=f"r_{damaged}.tif"):
+            _movies(path)
 
 
 def test_missing_numbers_are_named(tmp_path: Path) -> None:
