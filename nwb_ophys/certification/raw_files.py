@@ -42,7 +42,7 @@ class RecordedFile:
             raise ValueError("The record names a file outside of the sources.")
         return cls(
             path=path,
-            size=int(entry["size"]),
+            size=int(entry["size"] or 0),
             hash=entry.get("hash"),
             is_sampled=bool(entry.get("is_sampled")),
             is_read=bool(entry.get("is_read")),
@@ -51,14 +51,14 @@ class RecordedFile:
         )
 
 
-def recorded_files(contents: Mapping[str, Any]) -> list[RecordedFile]:
-    """Return the source files of a record."""
+def recorded_files(contents: Mapping[str, Any], key: str = "source_files") -> list[RecordedFile]:
+    """Return the source files of a record, or the files of times (``clock_files``)."""
     given = contents.get("sampling") or {}
     sampling = Sampling(
         pieces=min(max(int(given.get("pieces", 0)), 0), 1 << 10),
         piece_bytes=min(max(int(given.get("piece_bytes", 0)), 0), 1 << 24),
     )
-    return [RecordedFile.of(entry, sampling) for entry in contents.get("source_files") or ()]
+    return [RecordedFile.of(entry, sampling) for entry in contents.get(key) or ()]
 
 
 class RawFiles:
@@ -113,6 +113,12 @@ class RawFiles:
         """Return the files at the given paths that the conversion did not read."""
         read = {self.found.get(each.path) for each in recorded if each.is_read}
         return [self._short(path) for path in self.files if path not in read]
+
+    def of_times(self, recorded: Sequence[RecordedFile]) -> list[str]:
+        """Return the files at the given paths from which times were read, as they were."""
+        found = (self._with_same_name(each) or self._with_same_contents(each) for each in recorded)
+        pairs = zip(found, recorded, strict=True)
+        return [self._short(p) for p, each in pairs if p is not None and self._is_same(p, each)]
 
     def _short(self, path: Path) -> str:
         for source in self.sources:

@@ -133,6 +133,7 @@ class SourceComparison:
         self._root, self._storage, self._records, self._options = root, storage, records, options
         self._files = RawFiles(sources, path)
         self._recorded: list[RecordedFile] = []
+        self._clocks: list[RecordedFile] = []
         self.differences: list[Difference] = []
         self.not_compared: list[str] = []
         self.compared: list[str] = []
@@ -165,6 +166,7 @@ class SourceComparison:
     def _of_record(self, record: Record, resources: Resources) -> None:
         try:
             recorded = recorded_files(record.contents)
+            self._clocks += recorded_files(record.contents, "clock_files")
         except (KeyError, ValueError, TypeError) as error:
             self._reasons.append(f"the record of the source files is damaged ({error})")
             return
@@ -244,7 +246,10 @@ class SourceComparison:
             number = counted(len(places), "object")
             reasons.append(f"the file differs in {number}: {listed(places, 3)}")
         reasons += [*self._files.reasons, *self._reasons]
-        unread = self._files.unread(self._recorded)
+        of_times = self._files.of_times(self._clocks)
+        unread = [each for each in self._files.unread(self._recorded) if each not in of_times]
+        if of_times:
+            reasons.append(f"times are not compared with their files: {listed(of_times, 5)}")
         if unread:
             number = counted(len(unread), "file")
             reasons.append(f"the conversion did not read {number} there: {listed(unread, 5)}")

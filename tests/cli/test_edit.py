@@ -22,7 +22,7 @@ def test_changes_are_listed_and_the_new_name_is_offered(run, session):
     done = run("edit", "a.nwb", "--set", "Subject.subject_id=M7", "--set", name)
     assert done.code == 0
     first, *lines = done.out.splitlines()
-    assert first == f"{session}: 2 fields changed"
+    assert first == "a.nwb: 2 fields changed"  # the path as it was given
     place = "general/optophysiology/ImagingPlane/location"
     assert lines == [
         f"  Ophys.ImagingPlane.0.location: 'unknown' is now 'VISp' ({place})",
@@ -36,7 +36,7 @@ def test_changes_are_listed_and_the_new_name_is_offered(run, session):
     again = run("edit", "a.nwb", "--set", "Subject.subject_id=M7")
     assert (again.code, again.out) == (
         0,
-        f"{session}: nothing to change; the file has these values.\n",
+        "a.nwb: nothing to change; the file has these values.\n",
     )
     removed = run("edit", "a.nwb", "--set", "Subject.subject_id=null")
     assert "Subject.subject_id: removed, was 'M7'" in removed.out
