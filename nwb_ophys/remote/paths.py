@@ -243,7 +243,7 @@ def _keep_whole(remote: RemotePath, url: str) -> None:
     if _file_in_query(before) != _file_in_query(url):
         raise SourceArgumentError(
             f"'{remote}' was given with different queries (what follows the '?'), which are not "
-            "shown, so that the files cannot be told apart. Download them and give the copies."
+            "shown or kept, so that one would be read for both. Download them and give the copies."
         )
     _WHOLE[str(remote)] = url
 
