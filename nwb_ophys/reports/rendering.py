@@ -226,6 +226,9 @@ def movie_rows(movie: MovieFacts) -> list[tuple[str, str]]:
         axes = f"x, y{', z' * movie.is_volumetric}{', colours' * movie.is_coloured}"
         rows.append(("size of each", f"{in_sizes(movie.shape[1:])} ({axes})"))
         rows.append(("pixels", movie.dtype))
+    elif isinstance(movie.times, StreamTimes):
+        number = movie.times.num_samples
+        rows.append(("frames", in_digits(number) if number else "not stated"))
     if movie.scaling.in_words:
         rows.append(("conversion", movie.scaling.in_words))
     size = movie.pixel_size

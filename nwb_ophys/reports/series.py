@@ -31,7 +31,7 @@ class MovieFacts:
     plane : str or None
         Path of its imaging plane.
     shape : tuple of int
-        (frames, columns, rows[, planes]).
+        (frames, columns, rows[, planes]); empty if the frames are in other files.
     dtype : str
     scaling : Scaling
     pixel_size : PixelSize or None
@@ -114,7 +114,7 @@ def gather_movie(
         kind=file.kind(path),
         description=str(file.attribute(path, "description") or ""),
         plane=plane,
-        shape=shape,
+        shape=shape if has_frames or not names else (),
         dtype="" if found is None or found.dtype is None else str(found.dtype),
         scaling=scaling_of(file, data),
         pixel_size=pixel_size_of(file, path, plane, shape),

@@ -161,7 +161,9 @@ def stream_times(file: StoredFile, path: str) -> StreamTimes:
         return _of_intervals(file, path)
     data = file.member(path, "data")
     shape = file.shape(data)
-    num_samples = shape[0] if shape else 0
+    # A series whose frames are in other files may state their number.
+    stated = _number(file.member_value(path, "num_samples"))
+    num_samples = (shape[0] if shape else 0) or int(stated or 0)
     start_path = file.member(path, "starting_time")
     plane = _plane_of(file, path)
     times = file.member(path, "timestamps")
@@ -296,6 +298,8 @@ def _against_movie(
         each
         for each in streams
         if each.plane == stream.plane and file.member(each.path, "imaging_plane")
+        # Frames in other files may be any number.
+        if each.num_samples or not file.member(each.path, "external_file")
     ]
     if not movies or any(_agree(stream, each) for each in movies):
         return

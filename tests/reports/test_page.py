@@ -217,12 +217,21 @@ def test_frames_in_external_files_are_named_and_not_read(tmp_path):
     made = write_session(tmp_path / "a.nwb")
     with h5py.File(made.path, "r+") as file:
         series = file["acquisition/Movie"]
-        del series["data"]
+        del series["data"], series["timestamps"]
+        series["starting_time"] = 0.0
+        series["starting_time"].attrs.update({"rate": 30.0, "unit": "seconds"})
         series.create_dataset("data", shape=(0, 0, 0), dtype="u2").attrs["unit"] = "n.a."
         series.create_dataset("external_file", data=["/etc/passwd"], dtype=h5py.string_dtype())
         series["external_file"].attrs["starting_frame"] = [0]
     text = Page(write_report(made.path).read_text("utf-8")).text
     assert "in 1 other file, which the report does not read: /etc/passwd" in text
+    assert "frames not stated" in " ".join(text.split())
+    assert "0 × 0" not in text
+    assert "0 frames" not in text  # with which no trace disagrees
+    with h5py.File(made.path, "r+") as file:
+        file["acquisition/Movie/num_samples"] = np.uint32(1234)
+    text = Page(write_report(made.path, overwrite=True).read_text("utf-8")).text
+    assert "frames 1 234" in " ".join(text.split())
 
 
 def test_a_group_with_an_unknown_type_and_strange_shapes_is_no_obstacle(damaged):
