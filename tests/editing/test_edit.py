@@ -523,7 +523,7 @@ def test_a_file_that_would_not_be_valid_is_left(session, monkeypatch):
     before, calls = state_of(session), []
     finding = Finding(importance="PYNWB_VALIDATION", location="x", message="wrong type")
 
-    def findings(io):
+    def findings(io, validators):
         calls.append(io)
         return [finding] if len(calls) == 2 else []
 
