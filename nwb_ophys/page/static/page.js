@@ -34,7 +34,7 @@ async function act(name, values, settle = () => {}) {
     ? await answer.json() : { errors: { "": [await answer.text()] } };
   const errors = Object.values(outcome.errors || {}).flat();
   if (errors.length) announce(`Error: ${errors.join(" ")}`);
-  settle(outcome.is_kept);
+  settle(errors.length === 0 || outcome.is_kept);
   await refresh();
   return errors.length === 0;
 }
@@ -78,7 +78,7 @@ async function refresh() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const version = Number(page.body.dataset.version);
     await released;
-    replace(page.querySelector("main"));
+    replace(page.querySelector("main"), "busy" in page.body.dataset);
     byId("steps").replaceChildren(...page.getElementById("steps").childNodes);
     shown = version;
   } finally {
@@ -86,14 +86,16 @@ async function refresh() {
   }
 }
 
-function replace(next) {
+function replace(next, isBusy) {
   const main = byId("main");
   const focused = document.activeElement && main.contains(document.activeElement)
     ? document.activeElement : null;
   const range = focused && "selectionStart" in focused
     ? [focused.selectionStart, focused.selectionEnd] : null;
   const folds = new Map([...main.querySelectorAll("details[id]")].map((e) => [e.id, e.open]));
-  const unsaved = new Map([...main.querySelectorAll("[data-dirty]")].map((e) => [e.id, e.value]));
+  // A text that the server has is in the form when the recording is open with it.
+  const unsaved = new Map([...main.querySelectorAll("[data-dirty]")]
+    .filter((e) => isBusy || e.dataset.dirty !== "sent").map((e) => [e.id, [e.value, e.dataset.dirty]]));
   const places = [...main.querySelectorAll("datalist")].map((e) => [e.id, [...e.childNodes]]);
   main.replaceChildren(...next.childNodes);
   for (const [id, open] of folds) if (byId(id)) byId(id).open = open || byId(id).open;
@@ -101,9 +103,9 @@ function replace(next) {
     const list = byId(id);
     if (list && !list.childNodes.length) list.append(...nodes);
   }
-  for (const [id, value] of unsaved) {
+  for (const [id, [value, dirty]] of unsaved) {
     const field = byId(id);
-    if (field) { field.value = value; field.dataset.dirty = ""; }
+    if (field) { field.value = value; field.dataset.dirty = dirty; }
   }
   const again = focused && focused.id ? byId(focused.id) : null;
   if (again) {
@@ -181,10 +183,11 @@ document.addEventListener("change", (event) => {
   const element = event.target;
   if (!element.dataset.act || element.tagName === "FORM") return;
   const { id, value } = element;
-  // A text that was refused stays as it was typed, and so does one that was typed since.
-  act(element.dataset.act, valuesOf(element), (isKept) => {
+  // A text that was typed since stays.
+  act(element.dataset.act, valuesOf(element), (isTaken) => {
     const field = byId(id);
-    if (field && !isKept && field.value === value) delete field.dataset.dirty;
+    if (!field || !("dirty" in field.dataset) || field.value !== value) return;
+    if (isTaken) field.dataset.dirty = "sent"; else delete field.dataset.dirty;
   });
 });
 
