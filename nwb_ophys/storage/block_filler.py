@@ -181,6 +181,8 @@ class BlockFiller:
             if flusher is not None and self._order.path.exists():
                 flusher.finish()
         finally:
+            if flusher is not None:
+                flusher.__exit__(OSError)  # ends its thread, also where the file is gone
             if opened is not None:
                 opened.close()
             del opened

@@ -205,6 +205,7 @@ def test_a_chunk_in_hand_does_not_make_a_store_again_that_is_gone(tmp_path, monk
         filler.fill(LOCATION, whole(VALUES.shape))
     filler.close()
     assert not path.exists()
+    assert not [each for each in threading.enumerate() if "flusher" in each.name]
 
 
 def test_nothing_is_filled_after_the_end(tmp_path):
