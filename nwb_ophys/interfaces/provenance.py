@@ -24,6 +24,7 @@ from nwb_ophys.remote.shortening import Shortener, absolute_path
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling, is_system_file
+from nwb_ophys.storage.hidden_names import HiddenName
 from nwb_ophys.storage.record import Provenance
 
 # Files of a folder; those of a larger one are not listed.
@@ -304,6 +305,8 @@ def _companions(interface: Any, files: Sequence[Path]) -> Iterator[Path]:
     for name in sorted(witness.opened if isinstance(witness, Witness) else ()):
         path = absolute_path(name)
         is_beside = any(path.is_relative_to(folder) for folder in folders)
+        # Other threads write their own outputs meanwhile.
+        is_beside = is_beside and HiddenName.parse(path) is None
         if is_beside and path.suffix.lower() not in suffixes and path.is_file():
             yield path
 

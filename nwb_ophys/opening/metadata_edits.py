@@ -23,7 +23,7 @@ from nwb_ophys.metadata.links import links_of_keys
 from nwb_ophys.metadata.setting import set_in_metadata
 from nwb_ophys.storage.text_files import kind_with, write_text
 
-_METADATA = kind_with("a document of metadata", r"""^[\s{"']*NWBFile["']?\s*:""")
+_METADATA = kind_with("a document of metadata", r"""^[\s{"']*NWBFile["']?\s*:""", ".yaml", ".yml")
 
 
 def edited_metadata(

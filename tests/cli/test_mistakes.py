@@ -349,7 +349,6 @@ HEADERS = {
     "stage.nd": '"NDInfoFile", Version 1.0\n"Description", File recreated from images.\n',
     "notes.txt": "Subject: M7\nsessions of May: three\n",
     "Timing.txt": "0.033\n0.066\n",
-    "meta.yaml": "rig: {name: left, NWBFile: none}\n",
 }
 
 

@@ -65,7 +65,8 @@ def test_a_converter_is_sent_to_another_process(folder):
     recording = open_recording(["movie.tif", "suite2p"], options={"sampling_frequency": 30})
     here = convert(recording.converter, folder / "here.nwb")
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        there = pool.submit(convert, travelled(recording).converter, folder / "there.nwb").result()
+        there = folder / "there.nwb"
+        pool.submit(recording.converter.run_conversion, there, metadata=START).result()
     assert_equal(here, there)
 
 

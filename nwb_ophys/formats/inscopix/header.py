@@ -219,6 +219,8 @@ def open_isxd(path: Path, kind: int) -> IsxdHeader:
         raise CorruptSourceError(f"'{path}' is {found}, not {_KINDS[kind]}{known}.")
     try:
         _check(header)
+    except CorruptSourceError:
+        raise
     except (*_NOT_A_NUMBER, IndexError) as error:
         raise CorruptSourceError(
             f"'{path}' states an invalid size or invalid times ({shown(error)}); the file is "

@@ -358,8 +358,14 @@ SIZE = {"numPixels": {"x": 5, "y": 3}}
         ({"dataType": 7}, "pixels of type 7"),
         ({"timingInfo": {}}, "or invalid times"),
         ({"timingInfo": [1]}, "lacks the header"),
-        ({"timingInfo": TIMES | {"period": {"num": 1, "den": 0}}}, "or invalid times"),
-        ({"timingInfo": TIMES | {"period": {"num": 0, "den": 1}}}, "or invalid times"),
+        (
+            {"timingInfo": TIMES | {"period": {"num": 1, "den": 0}}},
+            "states the period {'num': 1, 'den': 0}; it",
+        ),
+        (
+            {"timingInfo": TIMES | {"period": {"num": 0, "den": 1}}},
+            "states the period {'num': 0, 'den': 1}; it",
+        ),
         ({"timingInfo": TIMES | {"cropped": ["three"]}}, "or invalid times"),
         ({"timingInfo": TIMES | {"numTimes": 7}}, "180 bytes of data, but 7 frames"),
         ({"spacingInfo": {"numPixels": {"x": 5}}}, "an invalid size"),
