@@ -15,7 +15,7 @@ import numpy as np
 import pynwb
 import pytest
 import tifffile
-from in_browser import LOOKS, check_nothing_is_cut_off
+from in_browser import check_nothing_is_cut_off
 from pynwb import NWBHDF5IO
 from roiextractors import NwbImagingExtractor
 from scipy.sparse import csc_matrix
@@ -157,8 +157,9 @@ def test_is_valid_and_the_inspector_finds_nothing_avoidable(converted, name):
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_its_report_can_be_read_in_a_browser(converted, visit, name, tmp_path):
     path = write_report(converted(name), tmp_path / "report.html")
-    for width, colours in LOOKS:
-        check_nothing_is_cut_off(visit, path, name, width, colours)
+    # The dark colours have the same layout; tests/reports/test_in_browser.py looks at them.
+    for width in (1280, 400):
+        check_nothing_is_cut_off(visit, path, name, width, "light")
 
 
 @pytest.mark.parametrize("name", RECORDINGS)

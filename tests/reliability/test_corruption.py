@@ -41,7 +41,7 @@ def test_no_damage_gets_through(folder: Path) -> None:
     work.mkdir()
     recordings = write_originals(originals, _data(), None if IS_LONG else _SMALL)
     seed = int(os.environ.get("NWB_OPHYS_RELIABILITY_SEED", "1"))
-    cases = cases_of(recordings, rounds(80, 5200), seed)
+    cases = cases_of(recordings, rounds(60, 5200), seed)
     results = Pool(originals, work, recordings).run(cases, num_workers=rounds(1, 2))
     assert len(results) == len(cases)
     wrong = [result for result in results if result["class"] in WRONG]

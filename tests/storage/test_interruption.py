@@ -18,6 +18,7 @@ import pytest
 from nwb_ophys import write_nwbfile
 from nwb_ophys.storage.threads import Flag, Workers
 
+from ..reliability.setting import rounds
 from .conftest import VALUES, new_file, snapshot
 
 _LONG_WRITE = """
@@ -112,7 +113,7 @@ def write():
 
 write()  # Python itself does not survive an interrupt within an import
 random.seed(0)
-end, interrupted = time.monotonic() + 10, 0
+end, interrupted = time.monotonic() + {seconds}, 0
 while time.monotonic() < end:
     timer = threading.Timer(random.uniform(0.01, 0.1), interrupt)
     try:
@@ -132,7 +133,7 @@ print(interrupted)
 @pytest.mark.parametrize("backend", ["hdf5", "zarr"])
 def test_an_interrupt_at_any_moment_leaves_no_thread_waiting(tmp_path, backend):
     """A lock that an interrupt does not release would block a worker, and the program, forever."""
-    script = _MANY.format(tests=str(Path(__file__).parent))
+    script = _MANY.format(tests=str(Path(__file__).parent), seconds=rounds(4, 60))
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, backend],
         capture_output=True,
