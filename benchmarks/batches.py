@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +60,14 @@ def _command(arguments: Sequence[str | Path]) -> list[str]:
 
 
 def _watch(pid: int, largest: list[int]) -> None:
-    try:
-        parent = psutil.Process(pid)
-        while parent.is_running():
-            found = [parent, *parent.children(recursive=True)]
-            largest[0] = max(largest[0], sum(each.memory_full_info().uss for each in found))
-            time.sleep(0.1)
-    except psutil.Error:
-        return
+    parent = psutil.Process(pid)
+    while parent.is_running() and parent.status() != psutil.STATUS_ZOMBIE:
+        total = 0
+        for each in [parent, *parent.children(recursive=True)]:
+            with suppress(psutil.Error):  # it has ended meanwhile
+                total += each.memory_full_info().uss
+        largest[0] = max(largest[0], total)
+        time.sleep(0.1)
 
 
 def jobs(folder: Path, rounds: int) -> None:
