@@ -19,8 +19,9 @@ from nwb_ophys.reports.statistics_tiles import MOST_FRAMES, TileSummary, sum_dty
 from nwb_ophys.reports.statistics_values import Top
 from nwb_ophys.storage.grid import Selection, Shape
 
-# A tile stays in the cache of a core during all passes over it.
-_TILE_BYTES = 1 << 20
+# A tile stays in the cache during all passes over it; threads that work on smaller ones wait for
+# the interpreter more often.
+_TILE_BYTES = 1 << 21
 _FEWEST_PIXELS = 8192
 
 
