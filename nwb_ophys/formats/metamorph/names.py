@@ -173,11 +173,11 @@ def stacks_in(path: Path) -> tuple[list[Path], list[Path]]:
             groups = acquisitions_of([file for file in alike if is_metamorph(file)])
             return next((own for own in groups if path in own), own_base), []
         files = own_base
-    sound = [file for file in files if is_metamorph(file)]
+    sound = {file for file in files if is_metamorph(file)}
     series = {attrs.evolve(parse_name(file), time=None) for file in sound}
     # A damaged file of a series is not left out silently: its reader names it.
-    own = [f for f in files if f in sound or (_is_damaged(f) and _series_name(f) in series)]
-    return own, [file for file in files if file not in own]
+    own = {f for f in files if f in sound or (_series_name(f) in series and _is_damaged(f))}
+    return [file for file in files if file in own], [file for file in files if file not in own]
 
 
 def _series_name(path: Path) -> MetaMorphName | None:

@@ -98,8 +98,16 @@ def _backend(row: BackendRow) -> Backend:
 
 
 def _row_of(name: str, zarr_format: int | None = None) -> BackendRow:
-    """Return the row of a name; of several formats, that which the installed packages write."""
+    """Return the row of a name; of several formats, that which the installed packages write.
+
+    Raises
+    ------
+    KeyError
+        If no backend has that name.
+    """
     rows = [row for row in ROWS if row.name == name]
+    if not rows:
+        raise KeyError(name)
     wanted = zarr_format or written_format()
     return next((row for row in rows if row.zarr_format == wanted), rows[0])
 
@@ -113,8 +121,6 @@ class _Backends(Mapping[str, "Backend"]):
     """The backends by name; a backend is imported when it is first asked for."""
 
     def __getitem__(self, name: str) -> Backend:
-        if name not in _NAMES:
-            raise KeyError(name)
         return _backend(_row_of(name))
 
     def __iter__(self) -> Iterator[str]:
@@ -215,8 +221,6 @@ def suffix_of(name: str) -> str:
     KeyError
         If no backend has that name.
     """
-    if name not in _NAMES:
-        raise KeyError(name)
     return _row_of(name).suffix
 
 
