@@ -1,5 +1,14 @@
-"""Shim for tools that still call setup.py; everything is in setup.cfg."""
+"""The compiled part of the package; everything else is in setup.cfg."""
 
-from setuptools import setup
+from setuptools import Extension, setup
 
-setup()
+setup(
+    ext_modules=[
+        Extension(
+            "nwb_ophys.storage._literal_blocks",
+            ["nwb_ophys/storage/_literal_blocks.c"],
+            # Without a compiler ISA-L does this work, in more time.
+            optional=True,
+        )
+    ]
+)

@@ -1,16 +1,17 @@
-"""Deflate streams in which bytes that do not compress are stored as they are.
+"""Deflate streams in which noise is not searched for repeats.
 
-The low bytes of a noisy movie take most of the time of a codec and hardly get smaller. A deflate
-stream is a sequence of blocks, compressed or stored (RFC 1951), so that every reader of gzip and of
-HDF5 reads a mixture, and faster than a compressed stream.
+The low bytes of a noisy movie take most of the time of a codec, which finds nothing in them. A
+deflate stream is a sequence of blocks of several kinds (RFC 1951), so that every reader of gzip and
+of HDF5 reads a mixture: pieces with repeats are compressed by ISA-L, noise is encoded byte by byte,
+and noise that hardly gets smaller is stored as it is, which is also read faster.
 """
 
 from __future__ import annotations
 
-import math
+import itertools
 import struct
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
@@ -18,18 +19,14 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from nwb_ophys.storage import literals
+from nwb_ophys.storage.noise import Piece, examined
+
 # Smaller chunks are compressed in less time than they are examined.
 _LEAST_CHUNK = 1 << 16
-# Pieces that are compressed or stored as a whole.
 _PIECE_BYTES = 1 << 19
-# The first bytes of each step are counted. A prime number does not fall into the same columns.
-_SAMPLE_STEP, _SAMPLE_BYTES = 4703, 64
-_FEWEST_STEPS = 16
-_LEAST_ENTROPY = 7.6
 # Chunks of masks, of which so few bytes are not zero, have nothing to store, and short streams.
 _SPARSE_STEP, _SPARSE_SHARE = 1021, 0.05
-# Bytes of a piece in whose middle repeats are searched; deflate finds them over 32 kB.
-_TRIAL_BYTES = 1 << 16
 # Largest part of its size by which a chunk grows, with a margin for what the samples do not show.
 _MOST_GROWTH = 0.02
 _LONGEST_STORED = 65535
@@ -42,14 +39,6 @@ _WINDOW, _GZIP_WINDOW = 15, 31
 Bytes = NDArray[np.uint8]
 
 
-@attrs.frozen
-class _Piece:
-    """Consecutive bytes of a plane, and the part of their size to which they would shrink."""
-
-    data: Bytes
-    shrinks_to: float
-
-
 class _Output(threading.local):
     """Memory of a thread for the stream of its present chunk.
 
@@ -58,19 +47,32 @@ class _Output(threading.local):
     """
 
     def __init__(self) -> None:
-        self._memory = bytearray()
+        self._memory, self._stop = bytearray(), 0
 
-    def joined(self, parts: Iterable[Any]) -> memoryview:
-        """Return parts one after the other; valid until the next call in this thread."""
-        stop = 0
-        for part in parts:
-            start, stop = stop, stop + len(part)
-            if stop > len(self._memory):
-                larger = bytearray(max(stop, 2 * len(self._memory)))
-                larger[:start] = memoryview(self._memory)[:start]
-                self._memory = larger
-            self._memory[start:stop] = part
-        return memoryview(self._memory)[:stop]
+    def clear(self) -> None:
+        """Begin a stream; the one before it is no longer valid."""
+        self._stop = 0
+
+    def add(self, part: Any) -> None:
+        """Add bytes."""
+        size = len(part)
+        self._room(size)[:size] = part
+        self._stop += size
+
+    def add_literals(self, data: Bytes) -> None:
+        """Add blocks of literals."""
+        self._stop += literals.encode_into(data, self._room(literals.most_bytes(data.size)))
+
+    def stream(self) -> memoryview:
+        """Return what was added, valid until the thread begins another stream."""
+        return memoryview(self._memory)[: self._stop]
+
+    def _room(self, size: int) -> memoryview:
+        if self._stop + size > len(self._memory):
+            larger = bytearray(max(self._stop + size, 2 * len(self._memory)))
+            larger[: self._stop] = memoryview(self._memory)[: self._stop]
+            self._memory = larger
+        return memoryview(self._memory)[self._stop :]
 
 
 _OUTPUT = _Output()
@@ -89,7 +91,7 @@ def zlib_stream(planes: Any, level: int) -> bytes | memoryview:
     Returns
     -------
     bytes or memoryview
-        Equal for equal chunks; at most 3 % larger than without stored bytes where the bytes of a
+        Equal for equal chunks; at most 3 % larger than that of ISA-L alone where the bytes of a
         chunk are distributed as its samples are. A view is valid until the next stream that the
         same thread makes.
     """
@@ -119,16 +121,29 @@ def _stream(
     if data.size < _LEAST_CHUNK or _is_sparse(data):
         return stream.compress(data) + stream.flush()  # type: ignore[no-any-return]
     rows = data.reshape(np.shape(planes) if np.ndim(planes) == 2 else (1, -1))
-    blocks = _blocks(rows, level)
+    pieces = list(examined(part for row in rows for part in _cut(row)))
+    blocks = _blocks(data, pieces, level) if any(piece.is_noise for piece in pieces) else None
+    _OUTPUT.clear()
     if blocks is None:
-        return _OUTPUT.joined(_compressed_pieces(stream, data))
+        for part in _compressed_pieces(stream, data):
+            _OUTPUT.add(part)
+        return _OUTPUT.stream()
     start, end = ends_of(data)
-    return _OUTPUT.joined((start, *blocks, _LAST_BLOCK, end))
+    _OUTPUT.add(start)
+    for block in blocks:
+        block.add_to(_OUTPUT)
+    _OUTPUT.add(_LAST_BLOCK + end)
+    return _OUTPUT.stream()
 
 
 def _is_sparse(data: Bytes) -> bool:
     few = data[::_SPARSE_STEP]
     return bool(np.count_nonzero(few) < _SPARSE_SHARE * few.size)
+
+
+def _cut(row: Bytes) -> Iterator[Bytes]:
+    for start in range(0, row.size, _PIECE_BYTES):
+        yield row[start : start + _PIECE_BYTES]
 
 
 def _compressed_pieces(stream: Any, data: Bytes) -> Iterator[bytes]:
@@ -137,76 +152,71 @@ def _compressed_pieces(stream: Any, data: Bytes) -> Iterator[bytes]:
     yield stream.flush()
 
 
-def _blocks(rows: Bytes, level: int) -> list[Any] | None:
-    """Return the blocks of a stream without a last one, or None if nothing is stored."""
-    pieces = [_Piece(data, _shrunk(data)) for row in rows for data in _cut(row)]
-    candidates = [piece for piece in pieces if piece.shrinks_to >= _LEAST_ENTROPY / 8]
-    if not candidates:
-        return None
-    runs = _runs(pieces, set(map(id, candidates)))
-    encoded = [part if is_stored else _compressed(part, level) for part, is_stored in runs]
-    smallest = sum(
-        sum(piece.shrinks_to * piece.data.size for piece in part) if is_stored else len(block)
-        for (part, is_stored), block in zip(runs, encoded, strict=True)
-    )
+@attrs.frozen
+class _Compressed:
+    """Blocks that end at a byte, and to which others may be added."""
+
+    encoded: bytes
+
+    @classmethod
+    def of(cls, data: Bytes, level: int) -> _Compressed:
+        """Compress bytes."""
+        stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -_WINDOW)
+        blocks = [stream.compress(piece) for piece in _cut(data)]
+        return cls(b"".join((*blocks, stream.flush(isal_zlib.Z_FULL_FLUSH))))
+
+    def add_to(self, output: _Output) -> None:
+        """Add the blocks to a stream."""
+        output.add(self.encoded)
+
+
+@attrs.frozen
+class _Literals:
+    """Noise that gets smaller."""
+
+    data: Bytes
+
+    def add_to(self, output: _Output) -> None:
+        """Add blocks of literals to a stream."""
+        output.add_literals(self.data)
+
+
+@attrs.frozen
+class _Stored:
+    """Noise that hardly gets smaller."""
+
+    data: Bytes
+
+    def add_to(self, output: _Output) -> None:
+        """Add stored blocks to a stream."""
+        view = self.data.data
+        for start in range(0, len(view), _LONGEST_STORED):
+            part = view[start : start + _LONGEST_STORED]
+            output.add(_STORED_HEADER.pack(0, len(part), len(part) ^ 0xFFFF))
+            output.add(part)
+
+
+def _blocks(
+    data: Bytes, pieces: list[Piece], level: int
+) -> list[_Compressed | _Literals | _Stored] | None:
+    """Return the blocks of a stream without a last one, or None if a codec does all of them."""
+    runs = list(_runs(data, pieces))
+    compressed = [None if first.is_noise else _Compressed.of(run, level) for first, run in runs]
+    smallest: float = sum(len(each.encoded) for each in compressed if each is not None)
+    smallest += sum(piece.shrinks_to * piece.data.size for piece in pieces if piece.is_noise)
+    candidates = [piece for piece in pieces if piece.is_incompressible]
     growth = sum((1 - piece.shrinks_to) * piece.data.size for piece in candidates)
-    if growth > _MOST_GROWTH * smallest:
+    is_small = growth <= _MOST_GROWTH * smallest
+    if not is_small and not literals.are_compiled():
         return None
-    found: list[Any] = []
-    for (part, is_stored), block in zip(runs, encoded, strict=True):
-        if is_stored:
-            found += (each for piece in part for each in _stored(piece.data))
-        else:
-            found.append(block)
-    return found
+    return [
+        each or (_Stored(run) if first.is_incompressible and is_small else _Literals(run))
+        for each, (first, run) in zip(compressed, runs, strict=True)
+    ]
 
 
-def _cut(row: Bytes) -> Iterator[Bytes]:
-    for start in range(0, row.size, _PIECE_BYTES):
-        yield row[start : start + _PIECE_BYTES]
-
-
-def _shrunk(data: Bytes) -> float:
-    """Return the part of their size to which bytes would shrink, from samples of them."""
-    step = min(_SAMPLE_STEP, data.size // _FEWEST_STEPS | 1)
-    steps = data.size // step
-    sample = data[: steps * step].reshape(steps, step)[:, :_SAMPLE_BYTES].reshape(-1)
-    counts = np.bincount(sample)
-    counts = counts[counts > 0]
-    if counts.size < 2**_LEAST_ENTROPY:
-        return math.log2(counts.size) / 8
-    shares = counts / sample.size
-    # A sample shows fewer different bytes than there are (Miller and Madow, 1955).
-    entropy = -float(shares @ np.log2(shares)) + (counts.size - 1) / (2 * sample.size * math.log(2))
-    if entropy < _LEAST_ENTROPY:
-        return entropy / 8
-    middle = max(data.size - _TRIAL_BYTES, 0) // 2
-    trial = data[middle : middle + _TRIAL_BYTES]
-    return min(entropy / 8, len(isal_zlib.compress(trial, 1)) / trial.size, 1.0)
-
-
-def _runs(pieces: list[_Piece], stored: set[int]) -> list[tuple[list[_Piece], bool]]:
-    """Return consecutive pieces together that are all stored, or all compressed."""
-    runs: list[tuple[list[_Piece], bool]] = []
-    for piece in pieces:
-        is_stored = id(piece) in stored
-        if runs and runs[-1][1] == is_stored:
-            runs[-1][0].append(piece)
-        else:
-            runs.append(([piece], is_stored))
-    return runs
-
-
-def _compressed(part: list[_Piece], level: int) -> bytes:
-    """Return blocks that end at a byte, and to which others may be added."""
-    stream = isal_zlib.compressobj(level, isal_zlib.DEFLATED, -_WINDOW)
-    blocks = [stream.compress(piece.data) for piece in part]
-    return b"".join((*blocks, stream.flush(isal_zlib.Z_FULL_FLUSH)))
-
-
-def _stored(data: Bytes) -> Iterator[Any]:
-    view = data.data
-    for start in range(0, len(view), _LONGEST_STORED):
-        piece = view[start : start + _LONGEST_STORED]
-        yield _STORED_HEADER.pack(0, len(piece), len(piece) ^ 0xFFFF)
-        yield piece
+def _runs(data: Bytes, pieces: list[Piece]) -> Iterator[tuple[Piece, Bytes]]:
+    """Yield the first of consecutive pieces that are alike, and the bytes of all of them."""
+    for _, group in itertools.groupby(pieces, lambda each: (each.is_noise, each.is_incompressible)):
+        run = list(group)
+        yield run[0], data[run[0].start : run[-1].start + run[-1].data.size]

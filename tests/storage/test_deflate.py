@@ -1,4 +1,4 @@
-"""Tests of deflate streams with stored bytes: valid for every reader, equal, and hardly larger."""
+"""Tests of deflate streams of several kinds of blocks: valid, equal, and hardly larger."""
 
 from __future__ import annotations
 
@@ -15,12 +15,23 @@ from hypothesis import strategies as st
 from isal import isal_zlib
 
 import nwb_ophys
+from nwb_ophys.storage import literals
 from nwb_ophys.storage.deflate import gzip_stream, zlib_stream
 
 from .specimens import DATA, series
 
 SIZE = 1 << 19
 MOST_GROWTH = 1.03
+
+
+@pytest.fixture(params=["compiled", "not compiled"])
+def installation(request, monkeypatch):
+    """The package as a compiler was there when it was installed, or was not."""
+    if request.param == "not compiled":
+        monkeypatch.setattr(literals, "_compiled", None)
+    elif not literals.are_compiled():
+        pytest.skip("no compiler was there")
+    return request.param
 
 
 def _planes(values):
@@ -63,8 +74,11 @@ def _specimens():
     return found
 
 
-@pytest.mark.parametrize(("name", "values"), _specimens().items(), ids=_specimens())
-def test_a_stream_is_valid_and_at_most_three_percent_larger(name, values):
+_SPECIMENS = _specimens()
+
+
+@pytest.mark.parametrize(("name", "values"), _SPECIMENS.items(), ids=_SPECIMENS)
+def test_a_stream_is_valid_and_at_most_three_percent_larger(name, values, installation):
     planes = _planes(np.ascontiguousarray(values).reshape(-1))
     stream = bytes(zlib_stream(planes, 1))
     assert zlib.decompress(stream) == planes.tobytes()
@@ -83,9 +97,48 @@ def test_a_stream_is_valid_and_at_most_three_percent_larger(name, values):
         (_noise(100, "f4"), 3, False),
     ],
 )
-def test_which_planes_are_stored(values, plane, is_stored):
+def test_which_planes_are_stored(values, plane, is_stored, installation):
     planes = _planes(values)
     assert (planes[plane, 1000:60_000].tobytes() in bytes(zlib_stream(planes, 1))) is is_stored
+
+
+@pytest.mark.parametrize(
+    ("name", "is_encoded"),
+    [
+        ("photons", True),
+        ("noise of 20", True),
+        ("zeros", False),
+        ("frames twice", False),
+        ("repeats of 3 kB", False),
+        ("repeats of 30 kB", False),
+        ("even numbers", True),
+    ],
+)
+def test_noise_is_encoded_byte_by_byte_and_repeats_are_not(name, is_encoded, monkeypatch):
+    if not literals.are_compiled():
+        pytest.skip("no compiler was there")
+    encoded, encode = [], literals.encode_into
+
+    def noted(data, memory):
+        encoded.append(len(data))
+        return encode(data, memory)
+
+    monkeypatch.setattr(literals, "encode_into", noted)
+    zlib_stream(_planes(np.ascontiguousarray(_SPECIMENS[name]).reshape(-1)), 1)
+    longest_trial = 1 << 15
+    assert any(size > longest_trial for size in encoded) is is_encoded
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+@pytest.mark.parametrize(("axis", "most"), [(0, 1.005), (1, 0.9)])
+def test_noise_gets_no_larger_than_by_isal(level, axis, most):
+    """Codes of their own for every 32 kB suit a brightness that changes over the field."""
+    if not literals.are_compiled():
+        pytest.skip("no compiler was there")
+    brightness = 60 + 40 * np.sin(np.arange(512) / 23)
+    shape, field = ((2048, 512), brightness) if axis == 0 else ((512, 2048), brightness[:, None])
+    planes = _planes(np.random.default_rng(1).poisson(field, shape).astype("i2").reshape(-1))
+    assert len(zlib_stream(planes, level)) <= most * len(isal_zlib.compress(planes, level))
 
 
 @given(st.data())
