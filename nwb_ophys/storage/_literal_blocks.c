@@ -340,7 +340,7 @@ static PyObject *encode_into(PyObject *module, PyObject *arguments) {
 static PyMethodDef functions[] = {
     {"encode_into", encode_into, METH_VARARGS,
      "encode_into(data, out)\n--\n\n"
-     "Write bytes as deflate blocks of literals, none of them the last, and return their size."},
+     "Write bytes as deflate blocks of literals, without a last block, and return their size."},
     {"most_bytes", most_bytes, METH_O,
      "most_bytes(size)\n--\n\nReturn the memory that encode_into needs for so many bytes."},
     {NULL, NULL, 0, NULL},

@@ -21,7 +21,7 @@ def most_bytes(size: int) -> int:
 
 
 def encode_into(data: Any, memory: Any) -> int:
-    """Write bytes as deflate blocks, none of them the last, which end at a whole byte.
+    """Write bytes as deflate blocks that end at a whole byte, without a last block.
 
     Each byte is a literal of a Huffman code that is made for every 32 kB (RFC 1951, 3.2.7). This
     takes less than half of the time of an encoder that searches for repeats.

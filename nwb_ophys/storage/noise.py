@@ -1,4 +1,4 @@
-"""Which bytes of a chunk are noise, from samples of them."""
+"""Noise among the bytes of a chunk, found by samples."""
 
 from __future__ import annotations
 
