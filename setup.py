@@ -1,14 +1,16 @@
-"""The compiled part of the package; everything else is in setup.cfg."""
+"""The compiled parts of the package; everything else is in setup.cfg."""
 
 from setuptools import Extension, setup
 
+
+def _compiled(name: str) -> Extension:
+    """Return a module that is left out where there is no compiler; NumPy or ISA-L replace it."""
+    return Extension(name, [f"{name.replace('.', '/')}.c"], optional=True)
+
+
 setup(
     ext_modules=[
-        Extension(
-            "nwb_ophys.storage._literal_blocks",
-            ["nwb_ophys/storage/_literal_blocks.c"],
-            # Without a compiler ISA-L does this work, in more time.
-            optional=True,
-        )
+        _compiled("nwb_ophys.storage._literal_blocks"),
+        _compiled("nwb_ophys.reports._tile_sums"),
     ]
 )

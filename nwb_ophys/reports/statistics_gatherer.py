@@ -15,13 +15,16 @@ from nwb_ophys.reports.statistics_frames import FrameComparison
 from nwb_ophys.reports.statistics_images import PixelImages
 from nwb_ophys.reports.statistics_model import MOST_LISTED, FramePlan, MovieStatistics
 from nwb_ophys.reports.statistics_samples import SampledFrames
-from nwb_ophys.reports.statistics_tiles import MOST_FRAMES, TileSummary, sum_dtypes, summary_of
+from nwb_ophys.reports.statistics_tiles import (
+    MOST_FRAMES,
+    TileSummary,
+    sum_dtypes,
+    summary_of,
+    tile_bytes,
+)
 from nwb_ophys.reports.statistics_values import Top
 from nwb_ophys.storage.grid import Selection, Shape
 
-# A tile stays in the cache during all passes over it; threads that work on smaller ones wait for
-# the interpreter more often.
-_TILE_BYTES = 1 << 21
 _FEWEST_PIXELS = 8192
 
 
@@ -206,10 +209,10 @@ def _tiles(moved: NDArray[Any]) -> Iterator[tuple[slice, slice]]:
     """Yield the frames, and the range of the first axis of a frame, of each tile of a block."""
     num_frames, num_rows = moved.shape[:2]
     row = math.prod(moved.shape[2:])
-    itemsize = moved.dtype.itemsize
-    wanted = max(_TILE_BYTES // (num_frames * itemsize), _FEWEST_PIXELS)
+    itemsize, size = moved.dtype.itemsize, tile_bytes(moved.dtype)
+    wanted = max(size // (num_frames * itemsize), _FEWEST_PIXELS)
     rows = min(max(wanted // row, 1), num_rows)
-    frames = min(max(_TILE_BYTES // (rows * row * itemsize), 1), num_frames, MOST_FRAMES)
+    frames = min(max(size // (rows * row * itemsize), 1), num_frames, MOST_FRAMES)
     for start in range(0, num_rows, rows):
         for first in range(0, num_frames, frames):
             yield (

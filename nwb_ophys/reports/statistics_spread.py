@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.reports.statistics_tiles import MOST_FRAMES
+from nwb_ophys.reports.statistics_tiles import MOST_FRAMES, is_compiled, moments_of
 from nwb_ophys.storage.grid import Selection, Shape
 
 # Up to this number of frames the variance of exact sums needs no more than 64 bits.
@@ -42,6 +42,8 @@ class _ExactSpread:
 
     def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
         """Return the sums, and the sums of squares."""
+        if is_compiled(tile[0].dtype) and sum(map(len, tile)) <= MOST_FRAMES:
+            return moments_of(_stacked(tile, tile[0].dtype))
         wide = _stacked(tile, np.dtype(np.uint32 if tile[0].dtype.kind == "u" else np.int32))
         is_narrow = len(wide) <= MOST_FRAMES
         sums = np.add.reduce(wide, axis=0, dtype=wide.dtype if is_narrow else np.int64)

@@ -1,8 +1,9 @@
 """Sums, maxima and counts of a tile: some pixels of some consecutive frames, as (frames, pixels).
 
-All passes over a tile find it in the cache of the core. Integers are added in their own dtype as
-long as the largest of them allows that: NumPy adds values of two bytes four times as fast in their
-own dtype as in a wider one.
+A compiled part of the package takes integers of one and two bytes in one pass. Otherwise all passes
+over a tile find it in the cache of the core, and integers are added in their own dtype as long as
+the largest of them allows that: NumPy adds values of two bytes four times as fast in their own
+dtype as in a wider one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from numpy.typing import NDArray
 
 from nwb_ophys.reports.statistics_values import Top, may_be_limit
 
+try:
+    from nwb_ophys.reports import _tile_sums as _compiled
+except ImportError:  # no compiler was found when the package was installed
+    _compiled = None  # type: ignore[assignment]
+
+# Bytes of a tile, which stays in the cache during all passes over it; threads that work on smaller
+# ones wait for the interpreter more often. One pass needs no cache.
+_TILE_BYTES, _COMPILED_TILE_BYTES = 1 << 21, 1 << 24
 # Fewer values per sum than these are not worth a further pass.
 _FEWEST_TERMS = 4
 _MOST_FOLDS = 16
@@ -65,6 +74,17 @@ def sum_dtypes(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], ...]:
     return (dtype, np.dtype(np.uint32 if dtype.kind == "u" else np.int32), wide)
 
 
+def tile_bytes(dtype: np.dtype[Any]) -> int:
+    """Return the size of tiles of which most are summarised in a second."""
+    return _COMPILED_TILE_BYTES if is_compiled(dtype) else _TILE_BYTES
+
+
+def is_compiled(dtype: np.dtype[Any]) -> bool:
+    """Return whether this installation takes tiles of a dtype in one pass."""
+    is_short = dtype.kind in "iu" and dtype.itemsize <= np.dtype(np.int16).itemsize
+    return is_short and _compiled is not None
+
+
 @functools.cache
 def _largest(dtype: np.dtype[Any]) -> int:
     return int(np.iinfo(dtype).max)
@@ -76,11 +96,13 @@ def summary_of(tile: NDArray[Any]) -> TileSummary:
     Parameters
     ----------
     tile : numpy.ndarray, shape (frames, pixels)
-        Of integers or floats in the byte order of the machine; contiguous along the pixels. At
-        most 32,768 frames.
+        Of integers or floats in the byte order of the machine; fastest if it is contiguous along
+        the pixels. At most 32,768 frames.
     """
     if tile.dtype.kind == "f":
         return _of_floats(tile)
+    if is_compiled(tile.dtype):
+        return _of_short_integers(tile)
     maximum = np.maximum.reduce(tile, axis=0)
     most = int(np.maximum.reduce(maximum))
     least = 0 if tile.dtype.kind == "u" else int(np.minimum.reduce(tile, axis=None))
@@ -96,6 +118,37 @@ def summary_of(tile: NDArray[Any]) -> TileSummary:
         maximum=maximum,
         sums=sums,
         largest_sum=largest * len(tile),
+        frame_sums=frame_sums,
+        num_zero=num_zero,
+        top=_top(tile, maximum, most),
+    )
+
+
+def moments_of(tile: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the sums of each pixel, and those of squares, of a tile where :func:`is_compiled`."""
+    tile = _along_pixels(tile)
+    sums, squares = np.empty((2, tile.shape[1]), np.int64)
+    _compiled.moments(tile, sums, squares)
+    return sums, squares
+
+
+def _along_pixels(tile: NDArray[Any]) -> NDArray[Any]:
+    is_contiguous = tile.shape[1] < 2 or tile.strides[1] == tile.itemsize
+    return tile if is_contiguous else np.ascontiguousarray(tile)
+
+
+def _of_short_integers(tile: NDArray[Any]) -> TileSummary:
+    tile = _along_pixels(tile)
+    num_frames, num_pixels = tile.shape
+    maximum = np.empty(num_pixels, tile.dtype)
+    sums = np.empty(num_pixels, sum_dtypes(tile.dtype)[-2])
+    frame_sums = np.zeros(num_frames, np.int64)
+    num_zero, lowest = _compiled.summarise(tile, maximum, sums, frame_sums)
+    most = int(np.maximum.reduce(maximum))
+    return TileSummary(
+        maximum=maximum,
+        sums=sums,
+        largest_sum=max(most, -lowest, 1) * num_frames,
         frame_sums=frame_sums,
         num_zero=num_zero,
         top=_top(tile, maximum, most),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import random
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 import h5py
 import numpy as np
@@ -17,12 +19,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nwb_ophys.errors import ArgumentError, CorruptSourceError, MemoryLimitError, SourceError
+from nwb_ophys.reports import statistics_tiles
 from nwb_ophys.reports.statistics import movie_statistics
 from nwb_ophys.reports.statistics_gatherer import BlockGatherer
 from nwb_ophys.reports.statistics_model import FramePlan
 from tests.reports.plain_numpy import check
 
 DTYPES = ("u1", "u2", "i1", "i2", "u4", "i4", "i8", "u8", "f4", "f8", ">u2", ">i2", ">f4", "?")
+
+
+needs_compiler = pytest.mark.skipif(
+    statistics_tiles._compiled is None and not os.environ.get("CI"), reason="no compiler was there"
+)
+
+
+@pytest.fixture(params=["compiled", "not compiled"])
+def installation(request, monkeypatch):
+    """The package as a compiler was there when it was installed, or was not."""
+    if request.param == "not compiled":
+        monkeypatch.setattr(statistics_tiles, "_compiled", None)
 
 
 def movie_of(seed, dtype, shape, brightness, odd=True):
@@ -80,10 +95,15 @@ def in_memory_order(block, order):
     return np.ascontiguousarray(block.transpose(order)).transpose(np.argsort(order))
 
 
-@given(divided_movies(), st.booleans())
+@given(divided_movies(), st.booleans(), st.booleans())
 @settings(max_examples=300)
-def test_any_division_gives_the_statistics_of_plain_numpy(divided, is_threaded):
-    movie, tiles, order = divided
+def test_any_division_gives_the_statistics_of_plain_numpy(divided, is_threaded, is_compiled):
+    part = statistics_tiles._compiled if is_compiled else None
+    with mock.patch.object(statistics_tiles, "_compiled", part):
+        _check_division(*divided, is_threaded)
+
+
+def _check_division(movie, tiles, order, is_threaded):
     gatherer = BlockGatherer(
         movie.dtype, movie.shape[1:], FramePlan.of(len(movie), math.prod(movie.shape[1:]))
     )
@@ -117,7 +137,7 @@ def test_statistics_with_a_block_missing_are_none(divided, data):
 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "i2"])
 @pytest.mark.parametrize("value", [1, 100, 181, 255, 3276, 32767, 65535])
-def test_sums_of_long_bright_movies_do_not_overflow(dtype, value):
+def test_sums_of_long_bright_movies_do_not_overflow(dtype, value, installation):
     if value > np.iinfo(dtype).max:
         pytest.skip("The dtype does not have the value.")
     movie = np.full((70_000, 2, 3), value, dtype)
@@ -134,12 +154,66 @@ def test_sums_of_long_bright_movies_do_not_overflow(dtype, value):
     )
 
 
-def test_large_frames_are_cut_into_tiles():
+def test_large_frames_are_cut_into_tiles(installation):
     movie = np.random.default_rng(0).integers(0, 3000, (30, 301, 203)).astype(np.uint16)
     movie[4] = movie[3]
     movie[4, 300, 202] += 1  # of a few pixels that are compared first, none differs
     movie[9] = movie[8]
     check(movie_statistics(movie, workers=2), movie)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
+@pytest.mark.parametrize("num_frames", [1, 3, 4, 7, 32_768])
+@pytest.mark.parametrize("value", ["random", "least", "most"])
+def test_the_compiled_sums_are_exact_at_all_limits(dtype, num_frames, value):
+    limits = np.iinfo(dtype)
+    shape = (num_frames, 5 if num_frames > 9 else 8193)
+    random = np.random.default_rng(0).integers(limits.min, limits.max + 1, shape)
+    tile = {"least": np.full(shape, limits.min), "most": np.full(shape, limits.max)}.get(
+        value, random
+    )
+    tile = tile.astype(dtype)
+    for each in (tile, tile[:, ::2], np.asfortranarray(tile)):
+        summary, wide = statistics_tiles.summary_of(each), each.astype(np.int64)
+        np.testing.assert_array_equal(summary.maximum, wide.max(axis=0))
+        np.testing.assert_array_equal(summary.sums, wide.sum(axis=0))
+        np.testing.assert_array_equal(summary.frame_sums, wide.sum(axis=1))
+        assert summary.num_zero == np.count_nonzero(each == 0)
+        assert summary.largest_sum >= np.abs(wide.sum(axis=0)).max()
+        sums, squares = statistics_tiles.moments_of(each)
+        np.testing.assert_array_equal(sums, wide.sum(axis=0))
+        np.testing.assert_array_equal(squares, (wide * wide).sum(axis=0))
+
+
+@needs_compiler
+def test_the_compiled_part_refuses_arrays_that_do_not_fit():
+    summarise, moments = statistics_tiles._compiled.summarise, statistics_tiles._compiled.moments
+    tile, maximum = np.zeros((4, 10), np.uint16), np.zeros(10, np.uint16)
+    sums, frame_sums = np.zeros(10, np.uint32), np.zeros(4, np.int64)
+    summarise(tile, maximum, sums, frame_sums)
+    for wrong in (
+        (tile.astype(np.float32), maximum, sums, frame_sums),
+        (tile.astype(">u2"), maximum, sums, frame_sums),
+        (tile[:, ::2], maximum[:5], sums[:5], frame_sums),
+        (tile[0], maximum, sums, frame_sums),
+        (tile[:0], maximum, sums, frame_sums[:0]),
+        (np.zeros((32_769, 1), np.uint8), np.zeros(1, np.uint8), sums[:1], np.zeros(32_769, "i8")),
+        (tile, maximum[:9], sums, frame_sums),
+        (tile, maximum.astype("u1"), sums, frame_sums),
+        (tile, maximum, sums.astype("u8"), frame_sums),
+        (tile, maximum, sums[::-1], frame_sums),
+        (tile, maximum, sums, frame_sums[:3]),
+    ):
+        with pytest.raises(ValueError, match="a tile has"):
+            summarise(*wrong)
+    with pytest.raises(ValueError, match="a tile has"):
+        moments(tile, frame_sums, np.zeros(10, np.int64))
+    with pytest.raises(TypeError):
+        summarise(tile, maximum)
+    maximum.flags.writeable = False
+    with pytest.raises((BufferError, ValueError)):
+        summarise(tile, maximum, sums, frame_sums)
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
