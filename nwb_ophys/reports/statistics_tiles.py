@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from nwb_ophys.reports.statistics_values import Top, may_be_limit
 
 try:
-    from nwb_ophys.reports import _tile_sums as _compiled
+    import nwb_ophys.reports._tile_sums as _compiled
 except ImportError:  # no compiler was found when the package was installed
     _compiled = None  # type: ignore[assignment]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 try:
-    from nwb_ophys.storage import _literal_blocks as _compiled
+    import nwb_ophys.storage._literal_blocks as _compiled
 except ImportError:  # no compiler was found when the package was installed
     _compiled = None  # type: ignore[assignment]
 
