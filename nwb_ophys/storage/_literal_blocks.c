@@ -48,21 +48,23 @@ static void put(Bits *bits, uint32_t value, unsigned length) {
     bits->count &= 7;
 }
 
-/* Four tables, since equal bytes after each other would wait for the same counter. */
+/* Eight tables, since equal bytes after each other would wait for the same counter. */
 static void count_bytes(const uint8_t *data, size_t size, uint32_t *counts) {
-    uint32_t tables[4][256];
+    uint32_t tables[8][256];
+    uint64_t word;
     size_t i = 0;
+    int table;
     memset(tables, 0, sizeof tables);
-    for (; i + 4 <= size; i += 4) {
-        tables[0][data[i]]++;
-        tables[1][data[i + 1]]++;
-        tables[2][data[i + 2]]++;
-        tables[3][data[i + 3]]++;
+    for (; i + sizeof word <= size; i += sizeof word) {
+        memcpy(&word, data + i, sizeof word);
+        for (table = 0; table < 8; table++)
+            tables[table][word >> 8 * table & 255]++;
     }
     for (; i < size; i++)
         tables[0][data[i]]++;
     for (i = 0; i < 256; i++)
-        counts[i] = tables[0][i] + tables[1][i] + tables[2][i] + tables[3][i];
+        for (counts[i] = 0, table = 0; table < 8; table++)
+            counts[i] += tables[table][i];
 }
 
 /* Sort numbers in ascending order (Shell, 1959; gaps by Ciura, 2001). */
