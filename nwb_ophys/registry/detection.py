@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from nwb_ophys.copies import copied_folders
 from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.listings import listed_once
@@ -194,7 +195,8 @@ def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> lis
     found = candidates_of(probe, known)
     if not probe.is_folder:
         return found
-    places = _below(probe, _not_found(known, found), _DEPTH)
+    copies: dict[Path, str] = {}
+    places = _below(probe, _not_found(known, found), _DEPTH, copies)
     files = [place for place in places if isinstance(place, _File)]
     names = [(file.folder, file.name) for file in files]
     looked_at = files if every_file else sample_of_many(names, files)
@@ -217,8 +219,20 @@ def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> lis
             found += own
             damaged += [] if own else _damaged(mine, known)
     _warn_of_damaged(damaged)
+    _warn_of_copies(copies)
     _warn_of_links(probe.path)
     return found
+
+
+def _warn_of_copies(copies: Mapping[Path, str]) -> None:
+    if copies:
+        listed = _some([f"'{copy}' (of '{original}')" for copy, original in copies.items()])
+        warnings.warn(
+            f"Left out as copies of folders beside them, which hold all of their files: {listed}. "
+            "To convert a copy, give its path.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _warn_of_links(folder: Path) -> None:
@@ -253,13 +267,22 @@ class _Folder:
     candidates: list[Candidate]
 
 
-def _below(probe: PathProbe, rows: Sequence[FormatRow], depth: int) -> list[_File | _Folder]:
-    """Return everything in a folder that may be a recording: files with known endings, folders."""
+def _below(
+    probe: PathProbe, rows: Sequence[FormatRow], depth: int, copies: dict[Path, str]
+) -> list[_File | _Folder]:
+    """Return everything in a folder that may be a recording: files with known endings, folders.
+
+    Copies of folders are added to ``copies`` and not searched.
+    """
     suffixes = {suffix for row in rows for suffix in row.file_suffixes}
     derived = {name for row in builtin_rows() for name in row.derived_folders}
     where, names = str(probe.path), probe.names(*suffixes)
     found: list[_File | _Folder] = [_File(where, name, rows) for name in names]
+    copied = {} if probe.is_zarr else copied_folders(where, probe.folder_names)
+    copies |= {probe.path / name: original for name, original in copied.items()}
     for folder in probe.folders():
+        if folder.path.name in copied:
+            continue
         # A Zarr group may be a recording; its arrays, and the chunks in them, are not.
         is_part = folder.is_zarr_array or (probe.is_zarr and folder.is_zarr)
         if is_part or folder.path.name in derived or leads_back(folder.path):
@@ -267,7 +290,7 @@ def _below(probe: PathProbe, rows: Sequence[FormatRow], depth: int) -> list[_Fil
         here = candidates_of(folder, rows)
         found.append(_Folder(here))
         if depth > 1 and not folder.is_zarr:
-            found += _below(folder, _not_found(rows, here), depth - 1)
+            found += _below(folder, _not_found(rows, here), depth - 1, copies)
     return found
 
 
