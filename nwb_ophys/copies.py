@@ -131,8 +131,8 @@ def _originals(name: str, is_folder: bool = False) -> list[str]:
     if _MARKS.search(name) is None:
         return []
     # Some systems number folders behind all of their name, others before what follows a dot.
-    parts = {(name, "")} if is_folder else set()
-    parts.add((Path(name).stem, Path(name).suffix))
+    parts = [(name, "")] if is_folder else []
+    parts.append((Path(name).stem, Path(name).suffix))
     matches = [(p.fullmatch(stem), suffix) for stem, suffix in parts for p in _STEMS]
     return list(dict.fromkeys(match[1] + suffix for match, suffix in matches if match))
 
