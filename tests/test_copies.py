@@ -96,6 +96,15 @@ def test_copies_of_folders_are_left_out(tmp_path, name):
     np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
 
 
+def test_copies_of_folders_without_recordings_are_not_named(tmp_path, recwarn):
+    _bruker_folder(tmp_path / "run1")
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "a.txt").write_text("A text.")
+    shutil.copytree(tmp_path / "papers", tmp_path / "papers - Copy")
+    nwb_ophys.open(tmp_path)
+    assert not [each for each in recwarn if "copies" in str(each.message)]
+
+
 @pytest.mark.parametrize("change", ["pixels", "more files", "empty"])
 def test_folders_that_hold_something_else_are_no_copies(tmp_path, change):
     run = _bruker_folder(tmp_path / "run1")

@@ -219,14 +219,19 @@ def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> lis
             found += own
             damaged += [] if own else _damaged(mine, known)
     _warn_of_damaged(damaged)
-    _warn_of_copies(copies)
+    _warn_of_copies(copies, found)
     _warn_of_links(probe.path)
     return found
 
 
-def _warn_of_copies(copies: Mapping[Path, str]) -> None:
-    if copies:
-        listed = _some([f"'{copy}' (of '{original}')" for copy, original in copies.items()])
+def _warn_of_copies(copies: Mapping[Path, str], found: Sequence[Candidate]) -> None:
+    """Warn of copies of folders in which recordings were found."""
+    folders = {parent for each in found for parent in (each.path, *each.path.parents)}
+    left_out = {
+        copy: original for copy, original in copies.items() if copy.with_name(original) in folders
+    }
+    if left_out:
+        listed = _some([f"'{copy}' (of '{original}')" for copy, original in left_out.items()])
         warnings.warn(
             f"Left out as copies of folders beside them, which hold all of their files: {listed}. "
             "To convert a copy, give its path.",

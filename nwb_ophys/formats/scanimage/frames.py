@@ -45,7 +45,7 @@ _FEWEST_STEPS = 3
 
 @attrs.frozen
 class FrameStatement:
-    """What a page states of its frame.
+    """Statements of a page about its frame.
 
     Attributes
     ----------
