@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -335,6 +336,23 @@ def _head(path: Path) -> bytes:
             return file.read(_HEAD_BYTES)
     except (OSError, SourceError):
         return b""
+
+
+def is_denied(path: Path) -> bool:
+    """Return whether the permission to read a file, or the files of a folder, is missing."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            with os.scandir(path) as entries:
+                for entry in itertools.islice(entries, 1):
+                    entry.stat(follow_symlinks=False)  # a folder may be listed, but not entered
+        elif stat.S_ISREG(mode):  # a pipe would wait for its other end
+            path.open("rb").close()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def with_short_paths(text: str) -> str:
