@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -340,19 +339,8 @@ def _head(path: Path) -> bytes:
 
 def is_denied(path: Path) -> bool:
     """Return whether the permission to read a file, or the files of a folder, is missing."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            with os.scandir(path) as entries:
-                for entry in itertools.islice(entries, 1):
-                    entry.stat(follow_symlinks=False)  # a folder may be listed, but not entered
-        elif stat.S_ISREG(mode):  # a pipe would wait for its other end
-            path.open("rb").close()
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return False
+    needed = os.R_OK | os.X_OK if path.is_dir() else os.R_OK
+    return path.exists() and not os.access(path, needed)
 
 
 def with_short_paths(text: str) -> str:

@@ -425,15 +425,11 @@ def test_a_folder_of_nwb_files(tmp_path: Path) -> None:
 
 @pytest.fixture
 def denied(monkeypatch):
-    """Take the permission to list folders of the name ``locked``, which root has in any case."""
-    listed = os.scandir
-
-    def scandir(path="."):
-        if Path(path).name == "locked":
-            raise PermissionError(13, "Permission denied", str(path))
-        return listed(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
+    """Take the permission to read folders of the name ``locked``, which root has in any case."""
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode, **more: path.name != "locked" and real(path, mode, **more)
+    )
 
 
 def test_folders_without_permission_are_named(tmp_path, denied):
