@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.formats.scanimage.json_texts import as_lines
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.timing import LONGEST_S
 
@@ -64,6 +65,7 @@ class FrameStatement:
 def frame_statement(description: bytes | str) -> FrameStatement:
     """Return what the description of a page states of its frame."""
     text = description if isinstance(description, str) else description.decode("utf-8", "replace")
+    text = as_lines(text)
     number, time = FRAME_NUMBER.search(text), TIMESTAMP.search(text)
     seconds = possible_number(time[1], -LONGEST_S, LONGEST_S) if time else None
     triggers = tuple(_TRIGGERS.findall(text))
@@ -72,6 +74,7 @@ def frame_statement(description: bytes | str) -> FrameStatement:
 
 def parse_epoch(description: str) -> datetime | None:
     """Return the local date and time of timestamp 0 from the description of a page, or None."""
+    description = as_lines(description)
     match = _EPOCH.search(description)
     parts: Sequence[str] = match[1].replace(",", " ").split() if match else []
     if len(parts) != 6:
