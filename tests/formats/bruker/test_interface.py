@@ -179,6 +179,24 @@ def test_two_recordings_in_a_folder(tmp_path, folder):
     np.testing.assert_array_equal(movie.extractor.get_series(), _movie(3, 12, 9))
 
 
+@pytest.mark.parametrize("copy", ["TSeries-1_old.xml", "A.xml", "TSeries-1 fixed.xml"])
+def test_a_copy_of_the_xml_file_is_no_recording_of_its_own(tmp_path, copy):
+    """Fault: the same images were written once for each XML file."""
+    folder = write_bruker(tmp_path / "TSeries-1", _movie(3, 12, 9))
+    text = (folder / "TSeries-1.xml").read_text()
+    (folder / copy).write_text(text.replace('version="5.6', 'version="5.5'))
+    with pytest.warns(UserWarning, match=f"of another one, and are left out: '{copy}'\\."):
+        streams = BrukerImagingInterface.streams(folder)
+    assert list(streams) == [""]
+    for given, version in ((folder, "5.6"), (folder / copy, "5.5")):
+        with BrukerImagingInterface(given) as interface:
+            assert interface.extractor.recording.version.startswith(version)
+    (candidate,) = detect(folder)
+    assert "TSeries-1.xml with PVScan 5.6" in candidate.evidence
+    opened = nwb_ophys.open(folder / copy)
+    assert opened.extractor.recording.version.startswith("5.5")
+
+
 def test_a_converter_of_what_is_none(tmp_path):
     with pytest.raises(SourceError, match="PVScan"):
         BrukerConverter(write_tiff(tmp_path / "a.tif", _movie(3, 12, 9)))
