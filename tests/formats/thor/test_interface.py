@@ -217,3 +217,15 @@ def test_a_byte_of_another_encoding_is_read(tmp_path):
     assert xml.read_bytes() != content
     movie = ThorImagingInterface(folder)
     np.testing.assert_array_equal(movie.extractor.get_series(), _movie(3, 12, 9))
+
+
+@pytest.mark.parametrize("place", ["day/images/SyncData001", "day/SyncData001"])
+def test_recordings_of_thorsync_are_named(tmp_path, place):
+    folder = write_thor(tmp_path / "day" / "images", _movie(3, 9, 7))
+    nwb_ophys.open(folder).close()
+    sync = tmp_path / place
+    sync.mkdir()
+    (sync / "ThorRealTimeDataSettings.xml").write_text("<RealTimeDataSettings/>")
+    (sync / "Episode001.h5").write_bytes(b"\x89HDF")
+    with pytest.warns(UserWarning, match=r"001/Episode001\.h5' is a recording of ThorSync"):
+        nwb_ophys.open(folder).close()
