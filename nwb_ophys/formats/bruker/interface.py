@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import attrs
 from nwb_ophys.errors import SourceArgumentError, SourceError, counted
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
+from nwb_ophys.formats.bruker.names import plain_name
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.images import ImagesInterface
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -356,12 +358,17 @@ def _xml_files(probe: PathProbe) -> list[Path]:
 
 def _has_images(probe: PathProbe, xml: Path) -> bool:
     """Return whether an image is there that the beginning of an XML file names."""
-    return any(name in probe.file_names for name in _images_in(probe, xml))
+    images = _images_in(probe, xml)
+    if any(name in probe.file_names for name in images):
+        return True
+    present = set(map(plain_name, probe.names(*TIFF_SUFFIXES)))
+    return any(plain_name(name) in present for name in images)
 
 
 def _images_in(probe: PathProbe, xml: Path) -> list[str]:
     """Return the names of the images in the beginning of an XML file."""
-    return [match[1].decode("utf-8", "replace") for match in _IMAGE.finditer(probe.head(xml))]
+    found = (match[1].decode("utf-8", "replace") for match in _IMAGE.finditer(probe.head(xml)))
+    return [html.unescape(name) for name in found]
 
 
 def _without_others(probe: PathProbe, files: list[Path]) -> list[Path]:

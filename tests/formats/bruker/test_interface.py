@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -311,3 +312,19 @@ def test_as_volume_that_is_neither(folder, text):
     with pytest.raises(OptionError, match=r"as_volume is .*; it must be true or false"):
         nwb_ophys.open(folder, as_volume=text)
     assert len(nwb_ophys.open(folder, as_volume="false").interfaces) == 4
+
+
+@pytest.mark.parametrize("name", ["été", "A & B"])
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_names_that_copying_or_xml_spell_otherwise(tmp_path, name, is_alone):
+    """Fault: macOS takes accents apart, and the images were said to be missing."""
+    folder = write_bruker(tmp_path / name, _movie(3, 12, 9))
+    for path in list(folder.glob("*.tif")):
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    if name == "A & B":
+        xml = folder / "A & B.xml"
+        xml.write_text(xml.read_text(encoding="utf-8-sig").replace('"A & B', '"A &amp; B'))
+    if not is_alone:
+        (folder / "papers").mkdir()
+    opened = nwb_ophys.open(folder)
+    np.testing.assert_array_equal(opened.extractor.get_series(), _movie(3, 12, 9))
