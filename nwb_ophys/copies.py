@@ -1,4 +1,4 @@
-"""Copies of files that lie beside them: ``movie - Copy.tif``, ``movie (1).tif``.
+"""Copies of files and folders that lie beside them: ``movie - Copy.tif``, ``movie (1).tif``.
 
 Systems and browsers name them so. A copy holds what the file holds, so that a recording would have
 its frames twice if both were read.
@@ -6,6 +6,7 @@ its frames twice if both were read.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -26,6 +27,8 @@ _STEMS = tuple(
 )
 _MARKS = re.compile(r"cop[yi]|kopi|\(\d+\)", re.IGNORECASE)
 _WHOLE_BYTES, _BLOCK_BYTES, _NUM_BLOCKS = 1 << 24, 1 << 16, 64
+# Files of a folder whose contents are compared; of all others the sizes are.
+_MOST_COMPARED = 64
 
 
 def is_named_as_copy(name: str) -> bool:
@@ -63,13 +66,75 @@ def copies_in(folder: str, names: Collection[str], kept: Iterable[str] = ()) -> 
     return found
 
 
-def _originals(name: str) -> list[str]:
+def copied_folders(folder: str, names: Collection[str]) -> dict[str, str]:
+    """Return the names of the folders that are copies of others in a folder, with those of these.
+
+    All files of a copy are in the other folder, with their sizes. The contents of the first, the
+    last and up to 62 files between them are compared, as :func:`copies_in` compares them.
+
+    Parameters
+    ----------
+    folder : str
+    names : collection of str
+        Names of the folders.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        for original in _originals(name, is_folder=True):
+            if original in names and _holds(Path(folder, original), Path(folder, name)):
+                found[name] = original
+                break
+    return found
+
+
+def _holds(folder: Path, copy: Path) -> bool:
+    """Return whether a folder holds all files of another one, which is not empty."""
+    own = _sizes_below(copy)
+    if own is None or not own:
+        return False
+    others = _sizes_below(folder)
+    if others is None or any(others.get(name) != size for name, size in own.items()):
+        return False
+    filled = sorted(name for name, size in own.items() if size)
+    last, number = len(filled) - 1, min(len(filled), _MOST_COMPARED)
+    places = {index * last // max(number - 1, 1) for index in range(number)}
+    compared = [filled[place] for place in sorted(places)]
+    return bool(compared) and all(_are_same(copy / name, folder / name) for name in compared)
+
+
+def _sizes_below(folder: Path) -> dict[str, int] | None:
+    """Return the sizes of all files below a folder by path; None where some cannot be seen.
+
+    Hidden files, which systems write, are left out.
+    """
+    found: dict[str, int] = {}
+    waiting = [""]
+    try:
+        while waiting:
+            below = waiting.pop()
+            with os.scandir(folder / below) as entries:
+                for entry in entries:
+                    own = f"{below}{os.sep}{entry.name}" if below else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(own)
+                    elif not entry.is_file(follow_symlinks=False):
+                        return None  # a link, which may lead anywhere, or a pipe
+                    elif not entry.name.startswith("."):
+                        found[own] = entry.stat().st_size
+    except OSError:
+        return None
+    return found
+
+
+def _originals(name: str, is_folder: bool = False) -> list[str]:
     """Return the names that the file may have had of which one of some name is a copy."""
     if _MARKS.search(name) is None:
         return []
-    path = Path(name)
-    matches = (pattern.fullmatch(path.stem) for pattern in _STEMS)
-    return list(dict.fromkeys(match[1] + path.suffix for match in matches if match))
+    # Some systems number folders behind all of their name, others before what follows a dot.
+    parts = [(name, "")] if is_folder else []
+    parts.append((Path(name).stem, Path(name).suffix))
+    matches = [(p.fullmatch(stem), suffix) for stem, suffix in parts for p in _STEMS]
+    return list(dict.fromkeys(match[1] + suffix for match, suffix in matches if match))
 
 
 def _are_same(path: Path, other: Path) -> bool:

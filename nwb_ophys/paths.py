@@ -337,6 +337,12 @@ def _head(path: Path) -> bytes:
         return b""
 
 
+def is_denied(path: Path) -> bool:
+    """Return whether the permission to read a file, or the files of a folder, is missing."""
+    needed = os.R_OK | os.X_OK if path.is_dir() else os.R_OK
+    return path.exists() and not os.access(path, needed)
+
+
 def with_short_paths(text: str) -> str:
     """Return a text in which quoted paths below the current folder are relative to it."""
     try:

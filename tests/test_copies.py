@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 
 import nwb_ophys
-from nwb_ophys.copies import copies_in, is_named_as_copy
-from nwb_ophys.testing import write_scanimage_legacy
+from nwb_ophys.copies import copied_folders, copies_in, is_named_as_copy
+from nwb_ophys.testing import write_bruker, write_scanimage_legacy
 
 MOVIE = np.arange(4 * 6 * 8, dtype="u2").reshape(4, 6, 8)
 
@@ -77,3 +78,51 @@ def test_a_copy_that_is_given_is_read_in_place_of_its_file(folder):
     with pytest.warns(UserWarning, match="'cell001.tif' in .* is a copy of 'cell001 - Copy.tif'"):
         opened = nwb_ophys.open(folder / "cell001 - Copy.tif")
     assert [path.name for path in opened.extractor.file_paths] == ["cell001 - Copy.tif"]
+
+
+def _bruker_folder(path: Path) -> Path:
+    write_bruker(path, MOVIE)
+    return path
+
+
+@pytest.mark.parametrize("name", ["run1 - Copy", "run1 copy 2", "Copy of run1", "run1 (1)"])
+def test_copies_of_folders_are_left_out(tmp_path, name):
+    run = _bruker_folder(tmp_path / "day.1" / "run1")
+    shutil.copytree(run, run.parent / name)
+    (run.parent / name / ".DS_Store").write_bytes(b"\0")
+    (run / "notes.txt").write_text("The mouse moved.")
+    with pytest.warns(UserWarning, match=f"'.*{re.escape(name)}' \\(of 'run1'\\)"):
+        opened = nwb_ophys.open(tmp_path)
+    np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
+
+
+def test_copies_of_folders_without_recordings_are_not_named(tmp_path, recwarn):
+    _bruker_folder(tmp_path / "run1")
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "a.txt").write_text("A text.")
+    shutil.copytree(tmp_path / "papers", tmp_path / "papers - Copy")
+    nwb_ophys.open(tmp_path)
+    assert not [each for each in recwarn if "copies" in str(each.message)]
+
+
+@pytest.mark.parametrize("change", ["pixels", "more files", "empty"])
+def test_folders_that_hold_something_else_are_no_copies(tmp_path, change):
+    run = _bruker_folder(tmp_path / "run1")
+    copy = tmp_path / "run1 - Copy"
+    copy.mkdir() if change == "empty" else shutil.copytree(run, copy)
+    if change == "pixels":
+        image = sorted(copy.glob("*.tif"))[1]
+        content = bytearray(image.read_bytes())
+        content[-1] ^= 1
+        image.write_bytes(content)
+    elif change == "more files":
+        (copy / "notes.txt").write_text("The mouse moved.")
+    assert copied_folders(str(tmp_path), {"run1", "run1 - Copy"}) == {}
+
+
+def test_a_copy_of_a_folder_that_is_given_is_read(tmp_path, recwarn):
+    run = _bruker_folder(tmp_path / "run1")
+    shutil.copytree(run, tmp_path / "run1 - Copy")
+    opened = nwb_ophys.open(tmp_path / "run1 - Copy")
+    np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
+    assert not [each for each in recwarn if "copies" in str(each.message)]

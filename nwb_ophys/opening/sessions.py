@@ -9,8 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from nwb_ophys.errors import SourceError
-from nwb_ophys.metadata import parse_datetime
+from nwb_ophys.interfaces.arguments import path_argument
+from nwb_ophys.metadata import is_unset_clock, parse_datetime
 from nwb_ophys.opening.grouping import FoundRecordings
 from nwb_ophys.opening.texts import distinct_name
 from nwb_ophys.registry import option_asking_for
@@ -35,26 +38,54 @@ def check_one_session(
     SourceError
         With the recordings, and the command that converts each.
     """
-    if sum(bool(found.groups) for found in recordings) < 2:
+    by_path = _by_path(recordings, interfaces)
+    if len(by_path) < 2:
         return
     folders = _sessions_in_folders(recordings)
     if folders:
         raise _refusal(
             "These folders each hold a movie with its ROIs:", {f: f.name for f in folders}
         )
-    described = {index: _session_of(own) for index, own in interfaces.items()}
-    subjects = {index: subject for index, (subject, _) in described.items() if subject}
+    described = {path: _session_of(own) for path, own in by_path.items()}
+    subjects = {path: subject for path, (subject, _) in described.items() if subject}
     if len(set(subjects.values())) > 1:
-        raise _refusal(
-            "The recordings are of different subjects:",
-            {recordings[index].path: subject for index, subject in subjects.items()},
-        )
-    starts = {index: start for index, (_, start) in described.items() if start}
+        raise _refusal("The recordings are of different subjects:", subjects)
+    starts = {path: start for path, (_, start) in described.items() if start}
     if starts and max(starts.values()) - min(starts.values()) > _ONE_DAY:
         raise _refusal(
             "The recordings began more than a day apart:",
-            {recordings[index].path: f"{start:%Y-%m-%d %H:%M}" for index, start in starts.items()},
+            {path: f"{start:%Y-%m-%d %H:%M}" for path, start in starts.items()},
         )
+
+
+def _by_path(
+    recordings: Sequence[FoundRecordings], interfaces: Mapping[int, Sequence[Any]]
+) -> dict[Path, list[Any]]:
+    """Return the interfaces of each recording by its path.
+
+    That is the path at which a format was found, if it has one recording there, and no other
+    format has one.
+    """
+    places = [found.path for found in recordings]
+    found: dict[Path, list[Any]] = {}
+    for index, own in interfaces.items():
+        paths = {id(interface): _path_of(interface) or places[index] for interface in own}
+        is_alone = len(set(paths.values())) == 1 and places.count(places[index]) == 1
+        for interface in own:
+            path = places[index] if is_alone else paths[id(interface)]
+            found.setdefault(path, []).append(interface)
+    return found
+
+
+def _path_of(interface: Any) -> Path | None:
+    """Return the path, or the first of several, that an interface reads; None if it has none."""
+    source: Any = getattr(interface, "source", None)
+    source = getattr(getattr(source, "movie", None), "source", source)
+    kind: type = type(source)
+    name = path_argument(kind) if attrs.has(kind) else None
+    value = None if name is None else getattr(source, name)
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return first if isinstance(first, Path) else None
 
 
 def _session_of(interfaces: Sequence[Any]) -> tuple[str | None, datetime.datetime | None]:
@@ -65,6 +96,7 @@ def _session_of(interfaces: Sequence[Any]) -> tuple[str | None, datetime.datetim
         start = (stated.get("NWBFile") or {}).get("session_start_time")
         if subject or start:
             moment = None if start is None else parse_datetime(start, "session_start_time")
+            moment = None if moment is None or is_unset_clock(moment) else moment
             # Zones differ by less than a day, and some starts have none.
             return subject, moment and moment.replace(tzinfo=None)
     return None, None

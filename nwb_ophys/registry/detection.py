@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
+from nwb_ophys.copies import copied_folders
+from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.listings import listed_once
 from nwb_ophys.outside import (
@@ -21,9 +22,9 @@ from nwb_ophys.outside import (
     require_ordinary,
     within_reach,
 )
-from nwb_ophys.paths import PathProbe, sample_of_many
+from nwb_ophys.paths import PathProbe, is_denied, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
-from nwb_ophys.remote.paths import as_path, check_given
+from nwb_ophys.remote.paths import RemotePath, as_path, check_given
 from nwb_ophys.trial import was_found_damaged
 
 
@@ -139,6 +140,7 @@ def option_asking_for(row: FormatRow) -> str:
 # Levels of folders that are searched: animals, days, and the folders of recordings in them.
 _DEPTH = 3
 _MOST_SHOWN = 5
+_DENIED = "the permission is missing; have it changed, or copy the recording"
 
 
 def detect(
@@ -182,6 +184,8 @@ def detect(
     if not path.exists():
         raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
     require_ordinary(path)
+    if not isinstance(path, RemotePath) and is_denied(path):
+        raise SourceError(f"'{path}' cannot be read: {_DENIED}.")
     if isinstance(format_names, str):
         format_names = [format_names]
     rows = formats().values() if format_names is None else map(get_format, format_names)
@@ -194,7 +198,8 @@ def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> lis
     found = candidates_of(probe, known)
     if not probe.is_folder:
         return found
-    places = _below(probe, _not_found(known, found), _DEPTH)
+    left_out = _LeftOut()
+    places = _below(probe, _not_found(known, found), _DEPTH, left_out)
     files = [place for place in places if isinstance(place, _File)]
     names = [(file.folder, file.name) for file in files]
     looked_at = files if every_file else sample_of_many(names, files)
@@ -215,10 +220,41 @@ def _detected(probe: PathProbe, known: list[FormatRow], every_file: bool) -> lis
             mine = PathProbe(place.path, is_given=False)
             own = candidates_of(mine, _of_ending(place.path, place.rows))
             found += own
-            damaged += [] if own else _damaged(mine, known)
+            if not own and is_denied(place.path):
+                left_out.denied.append(place.path)
+            elif not own:
+                damaged += _damaged(mine, known)
     _warn_of_damaged(damaged)
+    _warn_of_copies(left_out.copies, found)
+    _warn_of_denied(left_out.denied)
     _warn_of_links(probe.path)
     return found
+
+
+def _warn_of_copies(copies: Mapping[Path, str], found: Sequence[Candidate]) -> None:
+    """Warn of copies of folders in which recordings were found."""
+    folders = {parent for each in found for parent in (each.path, *each.path.parents)}
+    left_out = {
+        copy: original for copy, original in copies.items() if copy.with_name(original) in folders
+    }
+    if left_out:
+        listed = _some([f"'{copy}' (of '{original}')" for copy, original in left_out.items()])
+        warnings.warn(
+            f"Left out as copies of folders beside them, which hold all of their files: {listed}. "
+            "To convert a copy, give its path.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_denied(paths: Sequence[Path]) -> None:
+    if paths:
+        warnings.warn(
+            f"Left out, as they cannot be read: {_some([repr(str(path)) for path in paths])}; "
+            f"{_DENIED}.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _warn_of_links(folder: Path) -> None:
@@ -253,13 +289,38 @@ class _Folder:
     candidates: list[Candidate]
 
 
-def _below(probe: PathProbe, rows: Sequence[FormatRow], depth: int) -> list[_File | _Folder]:
+@attrs.define
+class _LeftOut:
+    """Folders and files that are not searched.
+
+    Attributes
+    ----------
+    copies : dict of Path to str
+        Copies of folders, with the names of these.
+    denied : list of Path
+        Folders and files without permission to read them.
+    """
+
+    copies: dict[Path, str] = attrs.field(factory=dict)
+    denied: list[Path] = attrs.field(factory=list)
+
+
+def _below(
+    probe: PathProbe, rows: Sequence[FormatRow], depth: int, left_out: _LeftOut
+) -> list[_File | _Folder]:
     """Return everything in a folder that may be a recording: files with known endings, folders."""
     suffixes = {suffix for row in rows for suffix in row.file_suffixes}
     derived = {name for row in builtin_rows() for name in row.derived_folders}
     where, names = str(probe.path), probe.names(*suffixes)
     found: list[_File | _Folder] = [_File(where, name, rows) for name in names]
+    copied = {} if probe.is_zarr else copied_folders(where, probe.folder_names)
+    left_out.copies |= {probe.path / name: original for name, original in copied.items()}
     for folder in probe.folders():
+        if folder.path.name in copied:
+            continue
+        if not isinstance(folder.path, RemotePath) and is_denied(folder.path):
+            left_out.denied.append(folder.path)
+            continue
         # A Zarr group may be a recording; its arrays, and the chunks in them, are not.
         is_part = folder.is_zarr_array or (probe.is_zarr and folder.is_zarr)
         if is_part or folder.path.name in derived or leads_back(folder.path):
@@ -267,7 +328,7 @@ def _below(probe: PathProbe, rows: Sequence[FormatRow], depth: int) -> list[_Fil
         here = candidates_of(folder, rows)
         found.append(_Folder(here))
         if depth > 1 and not folder.is_zarr:
-            found += _below(folder, _not_found(rows, here), depth - 1)
+            found += _below(folder, _not_found(rows, here), depth - 1, left_out)
     return found
 
 

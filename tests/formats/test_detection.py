@@ -421,3 +421,24 @@ def test_a_folder_of_nwb_files(tmp_path: Path) -> None:
     words = r"contains only NWB files\. .* give the path of a file\."
     with pytest.raises(UnknownFormatError, match=words):
         nwb_ophys.open(tmp_path)
+
+
+@pytest.fixture
+def denied(monkeypatch):
+    """Take the permission to read folders of the name ``locked``, which root has in any case."""
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode, **more: path.name != "locked" and real(path, mode, **more)
+    )
+
+
+def test_folders_without_permission_are_named(tmp_path, denied):
+    """Fault: the whole folder was refused, or a subfolder counted as empty without a word."""
+    movie = np.zeros((3, 6, 8), "u2")
+    for name in ("run", "locked"):
+        write_bruker(tmp_path / name, movie)
+    with pytest.warns(UserWarning, match="Left out, as they cannot be read: '.*locked'; the perm"):
+        found = detect(tmp_path)
+    assert [each.path.name for each in found] == ["run"]
+    with pytest.raises(SourceError, match="locked' cannot be read: the permission is missing"):
+        detect(tmp_path / "locked")

@@ -11,7 +11,13 @@ import pytest
 import nwb_ophys
 from nwb_ophys.errors import SourceError
 from nwb_ophys.opening import open_recording
-from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p, write_tiff
+from nwb_ophys.testing import (
+    simulate_recording,
+    write_scanimage,
+    write_scanimage_legacy,
+    write_suite2p,
+    write_tiff,
+)
 
 RATE = {"sampling_frequency": 30.0}
 MOVIE = np.random.default_rng(0).integers(0, 900, (8, 20, 24)).astype("i2")
@@ -34,6 +40,35 @@ def test_recordings_of_other_days_are_refused(tmp_path: Path) -> None:
         nwb_ophys.open(tmp_path)
     assert len(open_recording(paths, all_in_one=True).converter.interfaces) == 2
     assert len(nwb_ophys.open(tmp_path, all_in_one=True).interfaces) == 2
+
+
+def test_recordings_of_other_days_in_one_folder_are_refused(tmp_path: Path) -> None:
+    """Fault: only recordings in folders of their own were compared."""
+    for k in range(2):
+        _scan(tmp_path / f"m_0000{k}.tif", START + timedelta(days=2 * k))
+    words = (
+        r"began more than a day apart: .*m_00000\.tif' \(2024-05-17 14:00\); .*m_00001\.tif' "
+        r"\(2024-05-19 14:00\)\..* convert .*m_00000\.tif -o m_00000\.nwb; "
+    )
+    with pytest.raises(SourceError, match=words):
+        nwb_ophys.open(tmp_path)
+    assert len(nwb_ophys.open(tmp_path, all_in_one=True).interfaces) == 2
+    nwb_ophys.open(tmp_path / "m_00000.tif").close()
+
+
+def test_formats_in_one_folder_are_named_by_their_files(tmp_path: Path) -> None:
+    """Fault: the folder was named once, and the command converted it as before."""
+    _scan(tmp_path / "new.tif", START)
+    write_scanimage_legacy(tmp_path / "old.tif", MOVIE.astype("u2"))
+    words = r"new\.tif' \(2024-05-17 14:00\); .*old\.tif' \(2017-10-09 16:57\)\."
+    with pytest.raises(SourceError, match=words):
+        nwb_ophys.open(tmp_path)
+
+
+def test_a_clock_that_was_not_set_is_of_no_day(tmp_path: Path) -> None:
+    _scan(tmp_path / "a" / "a.tif", START)
+    _scan(tmp_path / "b" / "b.tif", datetime(1601, 1, 1, 0, 0, 25))
+    assert len(nwb_ophys.open(tmp_path).interfaces) == 2
 
 
 def test_recordings_of_one_day_go_together(tmp_path: Path) -> None:

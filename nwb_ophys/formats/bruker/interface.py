@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +14,7 @@ import attrs
 from nwb_ophys.errors import SourceArgumentError, SourceError, counted
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
+from nwb_ophys.formats.bruker.names import plain_name
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.images import ImagesInterface
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -131,7 +134,7 @@ class BrukerImagingInterface(ImagingInterface):
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a Prairie View recording: its XML file."""
         probe = PathProbe.of(path)
-        found = _xml_files(probe)
+        found = _without_others(probe, _xml_files(probe))
         if not found:
             return None
         mark = _MARK.search(probe.head(found[0]) if found[0] != probe.path else probe.head())
@@ -164,6 +167,7 @@ class BrukerImagingInterface(ImagingInterface):
         from nwb_ophys.formats.bruker.reader import no_images, open_prairie_recording
 
         files = _xml_files_of(path)
+        _warn_of_others(path, files)
         for xml in files:
             contents = open_prairie_recording(xml, source.get("allow_truncated", False))
             if not contents.sections and not contents.line_scans:
@@ -321,7 +325,8 @@ def _is_of_prairie_view(heading: TiffHeading) -> bool:
 
 def _xml_files_of(path: Path) -> list[Path]:
     """Return the XML files of recordings, or raise if there are none."""
-    found = _xml_files(PathProbe(path))
+    probe = PathProbe(path)
+    found = _without_others(probe, _xml_files(probe))
     if not found:
         raise SourceError(
             f"'{path}' holds no XML file of Prairie View, which describes the images; copy it from "
@@ -353,5 +358,47 @@ def _xml_files(probe: PathProbe) -> list[Path]:
 
 def _has_images(probe: PathProbe, xml: Path) -> bool:
     """Return whether an image is there that the beginning of an XML file names."""
-    names = (match[1].decode("utf-8", "replace") for match in _IMAGE.finditer(probe.head(xml)))
-    return any(name in probe.file_names for name in names)
+    images = _images_in(probe, xml)
+    if any(name in probe.file_names for name in images):
+        return True
+    present = set(map(plain_name, probe.names(*TIFF_SUFFIXES)))
+    return any(plain_name(name) in present for name in images)
+
+
+def _images_in(probe: PathProbe, xml: Path) -> list[str]:
+    """Return the names of the images in the beginning of an XML file."""
+    found = (match[1].decode("utf-8", "replace") for match in _IMAGE.finditer(probe.head(xml)))
+    return [html.unescape(name) for name in found]
+
+
+def _without_others(probe: PathProbe, files: list[Path]) -> list[Path]:
+    """Return the XML files of a folder without further ones that name the images of another one.
+
+    Users edit copies of them. The file with the name of the images counts.
+    """
+    if not probe.is_folder or len(files) < 2:
+        return files
+    images = {file: _images_in(probe, file) for file in files}
+    own = [f for f in files if any(re.match(rf"{re.escape(f.stem)}[_-]", n) for n in images[f])]
+    kept: list[Path] = []
+    known: set[str] = set()
+    for file in sorted(files, key=lambda each: (each not in own, -len(each.stem))):
+        if not known & set(images[file]):
+            kept.append(file)
+            known |= set(images[file])
+    return [file for file in files if file in kept]
+
+
+def _warn_of_others(path: Path, files: list[Path]) -> None:
+    """Warn of XML files in a folder that name the images of one that is read."""
+    probe = PathProbe(path)
+    others = [file for file in _xml_files(probe) if file not in files] if probe.is_folder else []
+    if others:
+        listed = ", ".join(f"'{file.name}'" for file in others[:5])
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        warnings.warn(
+            f"'{path}' has XML files that name the images of another one, and are left out: "
+            f"{listed}{more}. To read one of them in place of the other, give its path.",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -169,6 +169,14 @@ def _volumes(recording: PrairieRecording) -> list[Frame]:
             "give that copy."
         )
     depths = [frame.z for frame in cycles[0].frames]
+    if len(set(depths)) < size and len(cycles) > 1 and any(c.is_bidirectional for c in cycles):
+        warnings.warn(
+            f"'{recording.path}' states that the focus moved in both directions (bidirectionalZ), "
+            "but not the depth of each plane. The planes of each volume are in the order of their "
+            "frames, so that every other volume may be upside down; check them.",
+            UserWarning,
+            stacklevel=2,
+        )
     return [frame for cycle in cycles for frame in _order_planes(depths, cycle.frames)]
 
 

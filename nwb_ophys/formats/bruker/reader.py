@@ -23,6 +23,7 @@ from nwb_ophys.filetypes.tiff.reader import FilesIn, ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import Contents, Section, contents_of
 from nwb_ophys.formats.bruker.layout import PrairieLayout
 from nwb_ophys.formats.bruker.lost_images import without_lost_images
+from nwb_ophys.formats.bruker.names import plain_name
 from nwb_ophys.formats.bruker.own_names import check_own_name
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
 from nwb_ophys.listings import kept, listing_of
@@ -120,13 +121,14 @@ def _file_names(recording: PrairieRecording) -> frozenset[str]:
 
 
 def _match_file_case(recording: PrairieRecording, present: frozenset[str]) -> PrairieRecording:
-    """Use the names in the folder for files whose letter case changed when they were copied."""
-    by_lower = {name.lower(): name for name in present}
+    """Use the names in the folder for files whose letters changed when they were copied."""
+    by_plain = {plain_name(name): name for name in present}
 
     def named(file: FrameFile) -> FrameFile:
         if file.file_name in present:
             return file
-        return file._replace(file_name=by_lower.get(file.file_name.lower(), file.file_name))
+        found = by_plain.get(plain_name(file.file_name), file.file_name)
+        return file._replace(file_name=found)
 
     cycles = []
     for cycle in recording.cycles:

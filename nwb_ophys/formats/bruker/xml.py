@@ -119,6 +119,8 @@ class Cycle:
     frames : tuple of Frame
     line : str
         Definition of the scanned line as the file states it; empty if there is none.
+    is_bidirectional : bool
+        Whether every other volume was swept backwards (``bidirectionalZ``).
     settings : Mapping
         Values at the first frame of a line scan, and of a cycle after one of another kind; empty
         for other cycles, which have those of the cycle before.
@@ -128,6 +130,7 @@ class Cycle:
     type: str
     frames: tuple[Frame, ...]
     line: str = ""
+    is_bidirectional: bool = False
     settings: Mapping[tuple[str, ...], str] = attrs.field(factory=dict)
 
     @property
@@ -418,7 +421,13 @@ class _Parser:
     def _end_cycle(self, element: Any) -> None:
         number = _int(element.get("cycle"), len(self.cycles) + 1)
         frames = tuple(sorted(self.frames, key=attrgetter("index")))
-        cycle = Cycle(number=number, type=element.get("type", ""), frames=frames, line=self.line)
+        cycle = Cycle(
+            number=number,
+            type=element.get("type", ""),
+            frames=frames,
+            line=self.line,
+            is_bidirectional=element.get("bidirectionalZ", "").strip().lower() == "true",
+        )
         if cycle.kind == "line" or not self.cycles or self.cycles[-1].kind != cycle.kind:
             cycle = attrs.evolve(cycle, settings=self.first_of_cycle)
         self.cycles.append(cycle)

@@ -23,6 +23,7 @@ from nwb_ophys.formats.metamorph.names import (
     acquisitions_of,
     channel_of,
     companion_of,
+    distinct_channel_of,
     parse_name,
     read_companion,
     series_of,
@@ -106,7 +107,7 @@ class MetaMorphImagingInterface(ImagingInterface):
         """Return the wavelength and the stage position that the name of the file states."""
         name = parse_name(self.extractor.file_paths[0])
         plane = self.source.plane_index
-        channel = channel_of(self.extractor.file_paths[0])
+        channel = distinct_channel_of(self.extractor.file_paths[0])
         words = (_stage_name(name), channel, "" if plane is None else f"Plane{plane}")
         return " ".join(word for word in words if word)
 
@@ -146,6 +147,9 @@ class MetaMorphImagingInterface(ImagingInterface):
 
         series = _series_at(path)
         _warn_of_absent_parts(series)
+        waves: dict[str, dict[str, Path]] = {}
+        for name, files in series.items():
+            waves.setdefault(name.base, {}).setdefault(name.wave, files[0])
         for name, files in series.items():
             companion = companion_of(files[0])
             values = read_companion(companion) if companion is not None else {}
@@ -155,7 +159,7 @@ class MetaMorphImagingInterface(ImagingInterface):
                 arguments={"file_path": files if len(files) > 1 else files[0]},
                 recording=name.base,
                 position=values.get(f"Stage{name.stage}") or _stage_name(name),
-                channel=channel_of(files[0]),
+                channel=distinct_channel_of(files[0], waves[name.base].values()),
                 num_planes=planes_per_sample(files, tags, source.get("planes")),
             )
 

@@ -107,6 +107,30 @@ def channel_of(path: Path) -> str:
     return values.get(f"WaveName{name.wave}", "").strip() or name.channel
 
 
+def distinct_channel_of(path: Path, beside: Iterable[Path] | None = None) -> str:
+    """Return the name of the wavelength of a file, with its number if another one has the name.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    beside : iterable of pathlib.Path, optional
+        Files of the same acquisition, one of each wavelength or more; by default those in the
+        folder.
+    """
+    channel, own = channel_of(path), parse_name(path)
+    if own.wave_number is None:
+        return channel
+    if beside is None:
+        beside = PathProbe(path.parent).files(STACK_SUFFIX, *TIFF_SUFFIXES)
+    others: dict[str, Path] = {}
+    for file in beside:
+        name = parse_name(file)
+        if name.base == own.base and name.wave and name.wave != own.wave:
+            others.setdefault(name.wave, file)
+    is_shared = any(channel_of(file) == channel for file in others.values())
+    return f"{channel} w{own.wave_number}" if is_shared else channel
+
+
 def stated_times(values: Mapping[str, str], name: MetaMorphName) -> set[int]:
     """Return the times of a series by the values of an ``.nd`` file; empty if not stated."""
     points = values.get(f"{_POINTS}{name.wave_number}", "").split(",")

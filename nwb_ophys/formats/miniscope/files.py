@@ -10,6 +10,7 @@ the time of its start as its name, and lies in one with the name of the day.
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -19,16 +20,18 @@ from typing import Any
 import attrs
 
 from nwb_ophys.documents import DocumentError, parse_source_json, read_limited
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.metadata import common_facts
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe, natural_order
 
 SETTINGS, TIMES = "metaData.json", "timeStamps.csv"
+ORIENTATIONS, NOTES = "headOrientation.csv", "notes.csv"
 OLD_SETTINGS, OLD_TIMES = "settings_and_notes.dat", "timestamp.dat"
 # Settings of the device that NWB has no field for; the description of the device lists them.
 SETTINGS_OF_DEVICE = ("gain", "led0", "ewl", "excitation", "msCamExposure", "compression")
 
+_HEAD_BYTES = 4096
 _VIDEO = re.compile(r"(\d+)\.avi", re.IGNORECASE)
 _OLD_VIDEO = re.compile(r"msCam(\d+)\.avi", re.IGNORECASE)
 # Folders of the earlier program, which is of the United States: 9_14_2018/H10_M3_S5.
@@ -199,6 +202,29 @@ def cameras(device: Device) -> list[Path]:
         for folder in beside.folders()
         if _numbered(folder, _VIDEO) and find_device(folder, session) is None
     ]
+
+
+def side_files(device: Device) -> list[Path]:
+    """Return the files of orientations and of notes of a recording, if they have an entry."""
+    if device.is_old:
+        places = [device.folder / OLD_SETTINGS]
+    else:
+        places = [device.folder / ORIENTATIONS, device.folder.parent / NOTES]
+    return [path for path in places if path.is_file() and _has_entry(path)]
+
+
+def _has_entry(path: Path) -> bool:
+    """Return whether a line follows the heading, which is written in any case."""
+    try:
+        check_file(path)
+        with path.open("rb") as file:
+            lines = [line for line in file.read(_HEAD_BYTES).splitlines() if line.strip()]
+    except (OSError, SourceError):
+        return False
+    # The earlier program lists notes behind its settings.
+    if path.name == OLD_SETTINGS:
+        lines = list(itertools.dropwhile(lambda line: not line.startswith(b"elapsedTime"), lines))
+    return len(lines) > 1
 
 
 def is_recording_file(name: str) -> bool:

@@ -19,6 +19,7 @@ from nwb_ophys.formats.miniscope.files import (
     find_device,
     find_devices,
     is_recording_file,
+    side_files,
 )
 from nwb_ophys.formats.miniscope.times import stated_rate
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
@@ -128,6 +129,7 @@ class MiniscopeImagingInterface(ImagingInterface):
         """Return a part for each Miniscope at a path."""
         found = find_devices(PathProbe(path))
         _warn_of_other_cameras(path, [device for devices in found for device in devices])
+        _warn_of_side_files(path, [device for devices in found for device in devices])
         _warn_of_copies(path)
         names = [devices[0].name for devices in found]
         return named_parts(names, "device_name", folder_path=path)
@@ -146,6 +148,22 @@ def _warn_of_other_cameras(path: Path, devices: list[Device]) -> None:
         more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         warnings.warn(
             f"'{path}' also has videos of other cameras, which are left out: {shown}{more}.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _warn_of_side_files(path: Path, devices: list[Device]) -> None:
+    """Warn of the head orientation and the notes that the program writes beside the videos."""
+    files = dict.fromkeys(file for device in devices for file in side_files(device))
+    if files:
+        inside = [file for file in files if file.is_relative_to(path)]
+        names = [str(file.relative_to(path) if file in inside else file) for file in files]
+        shown = ", ".join(f"'{name}'" for name in names[:5])
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        warnings.warn(
+            f"'{path}' also has orientations of the head or notes, which are not written: {shown}"
+            f"{more}.",
             UserWarning,
             stacklevel=4,
         )

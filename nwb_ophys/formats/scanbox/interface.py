@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import counted
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, struct_number
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.imaging import ImagingInterface
@@ -20,6 +22,8 @@ from nwb_ophys.paths import PathProbe
 # A MATLAB file of version 5 has a heading of 128 bytes, then variables. The first bytes of a
 # variable hold its name, after 8 bytes for its kind and size if it is compressed (kind 15).
 _HEADING, _TAG, _COMPRESSED = 128, 8, 15
+# Ends of the names of files that Scanbox writes for cameras and for the wheel.
+_OTHER_DEVICES = ("eye", "ball", "quadrature")
 
 
 @attrs.frozen(kw_only=True)
@@ -133,7 +137,9 @@ class ScanboxImagingInterface(ImagingInterface):
         """Yield every saved channel of every region."""
         from nwb_ophys.formats.scanbox.header import read_scanbox_header, scanbox_files
 
-        header = read_scanbox_header(scanbox_files(path)[1])
+        pixels, header_path = scanbox_files(path)
+        header = read_scanbox_header(header_path)
+        _warn_of_other_data(pixels, header)
         for region in range(header.num_regions):
             place = {"region_index": region} if header.num_regions > 1 else {}
             for channel in header.channel_names:
@@ -144,6 +150,23 @@ class ScanboxImagingInterface(ImagingInterface):
                     channel=channel,
                     num_planes=header.num_planes,
                 )
+
+
+def _warn_of_other_data(path: Path, header: ScanboxHeader) -> None:
+    """Warn of what was recorded with the movie and is not written: events, other devices."""
+    events = np.atleast_1d(getattr(header.info, "frame", ()))
+    parts = []
+    if events.size and events.dtype.kind in "biuf":
+        parts.append(f"{counted(events.size, 'event')} at its inputs (frame, line, event_id)")
+    names = (f"{path.stem}_{word}.mat" for word in _OTHER_DEVICES)
+    parts += [f"'{name}'" for name in names if (path.parent / name).is_file()]
+    if parts:
+        warnings.warn(
+            f"'{header.path}' has data of other devices, which are not written: "
+            f"{', '.join(parts)}. To keep events, save them as a table, and add it with --trials.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 @attrs.frozen

@@ -226,7 +226,16 @@ def _count_frames(path: Path, header: ScanboxHeader, allow_truncated: bool) -> i
 
 
 def _compare_with_request(path: Path, header: ScanboxHeader, count: int) -> None:
-    """Warn if there are fewer frames than requested although nobody stopped the recording."""
+    """Warn of more frames than requested, or of fewer although nobody stopped the recording."""
+    if 0 < header.frames_requested < count:
+        warnings.warn(
+            f"'{path}' has {count} frames of {header.num_rows} x {header.num_columns} pixels and "
+            f"the channels {', '.join(header.channel_names)}, but '{header.path.name}' states that "
+            f"{header.frames_requested} were requested. Check whether its frames and channels are "
+            "divided rightly.",
+            UserWarning,
+            stacklevel=4,
+        )
     was_stopped = bool(np.any(getattr(header.info, "abort_bit", 0)))
     if count < header.frames_requested and not was_stopped:
         warnings.warn(

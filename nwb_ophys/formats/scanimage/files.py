@@ -27,6 +27,7 @@ from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.filetypes.truncation import warn_of_later_files
 from nwb_ophys.formats.scanimage.frames import frame_statement, parse_epoch
 from nwb_ophys.formats.scanimage.header import CHANNEL_IN_NAME, ScanImageMetadata
+from nwb_ophys.formats.scanimage.json_texts import as_lines
 
 NUMBERED_FILE = re.compile(
     rf"(?P<prefix>.+_)(?P<number>\d+)(?P<channel>{CHANNEL_IN_NAME.replace('(', '(?:')})?"
@@ -93,7 +94,7 @@ def _recorded(source: TiffSource) -> RecordedFile:
         first_frame=first,
         last_frame=last,
         epoch=parse_epoch(texts[0]),
-        goes_on=_GOES_ON.search(texts[1]) is not None,
+        goes_on=_GOES_ON.search(as_lines(texts[1])) is not None,
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.formats.scanimage.json_texts import as_lines
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.timing import LONGEST_S
 
@@ -24,6 +25,7 @@ FRAME_NUMBER = re.compile(r"^(?:frameNumbers|Frame Number|Frame Tag) = *(\d+)", 
 TIMESTAMP = re.compile(
     r"^(?:frameTimestamps_sec|frameTimestamps|Frame Timestamp\(s\)) = *([-+.\deE]+)", re.MULTILINE
 )
+_TRIGGERS = re.compile(r"^(auxTrigger\d+|I2CData) = (?:\[[^\]\s]|\{[^}\s])", re.MULTILINE)
 _EPOCH = re.compile(r"^(?:epoch|scanimage\.SI\d?\.acqStartTime) = \[([^\]\n]*)\]", re.MULTILINE)
 _CLOCK = re.compile(
     r"^scanimage\.SI4\.triggerClockTimeFirst = "
@@ -44,22 +46,35 @@ _FEWEST_STEPS = 3
 
 @attrs.frozen
 class FrameStatement:
-    """Number and time in seconds that a page states; None where it does not."""
+    """Statements of a page about its frame.
+
+    Attributes
+    ----------
+    number : int or None
+    time : float or None
+        In seconds.
+    triggers : tuple of str
+        Names of the inputs of other devices that have a value: ``auxTrigger0``, ``I2CData``.
+    """
 
     number: int | None
     time: float | None
+    triggers: tuple[str, ...] = ()
 
 
 def frame_statement(description: bytes | str) -> FrameStatement:
     """Return what the description of a page states of its frame."""
     text = description if isinstance(description, str) else description.decode("utf-8", "replace")
+    text = as_lines(text)
     number, time = FRAME_NUMBER.search(text), TIMESTAMP.search(text)
     seconds = possible_number(time[1], -LONGEST_S, LONGEST_S) if time else None
-    return FrameStatement(int(number[1]) if number else None, seconds)
+    triggers = tuple(_TRIGGERS.findall(text))
+    return FrameStatement(int(number[1]) if number else None, seconds, triggers)
 
 
 def parse_epoch(description: str) -> datetime | None:
     """Return the local date and time of timestamp 0 from the description of a page, or None."""
+    description = as_lines(description)
     match = _EPOCH.search(description)
     parts: Sequence[str] = match[1].replace(",", " ").split() if match else []
     if len(parts) != 6:
@@ -172,6 +187,49 @@ def check_order(
     raise SourceError(
         f"'{path}': the {noun} {verb} from {before:.10g} on page {pages[index]} to {after:.10g} on "
         f"page {pages[index + 1]}{source}, although both are of one channel. {_REPEATED}"
+    )
+
+
+def warn_of_triggers(
+    path: Path, pages: Sequence[int], statements: Sequence[FrameStatement]
+) -> None:
+    """Warn of inputs of other devices that pages of a file state, which are not written.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    pages : sequence of int
+        Numbers of the pages in the file.
+    statements : sequence of FrameStatement
+        What each of them states.
+    """
+    found = [(page, each) for page, each in zip(pages, statements, strict=True) if each.triggers]
+    if found:
+        names = ", ".join(sorted({name for _, each in found for name in each.triggers}))
+        warnings.warn(
+            f"'{path}': its frames state values of other devices ({names}), on page {found[0][0]} "
+            "first, which are not written. To keep them, read them from the descriptions of the "
+            "pages, and add them as a table (--trials).",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def warn_of_line_scan(path: Path, stated: str) -> None:
+    """Warn of a line scan, which is written as frames.
+
+    Parameters
+    ----------
+    path : Path
+    stated : str
+        Property of the header that states it, with its value.
+    """
+    warnings.warn(
+        f"'{path}' states a line scan ({stated}): rows of its frames are then times at one line, "
+        "not places. They are written as frames; check them.",
+        UserWarning,
+        stacklevel=4,
     )
 
 

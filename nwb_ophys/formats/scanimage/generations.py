@@ -38,6 +38,7 @@ OLD_NAMES: Mapping[str, tuple[str, ...]] = {
     "hRoiManager.linePeriod": ("scanLinePeriod", "linePeriod"),
     "hRoiManager.linesPerFrame": ("scanLinesPerFrame", "linesPerFrame"),
     "hRoiManager.pixelsPerLine": ("scanPixelsPerLine", "pixelsPerLine"),
+    "hRoiManager.scanAngleMultiplierSlow": ("scanAngleMultiplierSlow",),
     "hRoiManager.scanFramePeriod": ("scanFramePeriod",),
     "hRoiManager.scanFrameRate": ("scanFrameRate",),
     "hRoiManager.scanZoomFactor": ("scanZoomFactor", "zoomFactor"),

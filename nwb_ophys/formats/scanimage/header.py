@@ -84,6 +84,12 @@ class ScanImageMetadata:
         ``"fast"`` or ``"slow"``; empty if not stated.
     average_factor : int
         Number of frames averaged into each saved frame.
+    is_summed : bool
+        Whether these frames were added and not divided by their number
+        (``logAverageDisableDivide``).
+    is_line_scan : bool
+        Whether the slow axis rested (``scanAngleMultiplierSlow``), so that all rows of a frame are
+        of one line.
     has_regions : bool
         Whether several regions of interest may have been scanned (``mroiEnable``).
     flyto_rows : tuple of int
@@ -120,6 +126,8 @@ class ScanImageMetadata:
     frames_per_file: float
     stack_mode: str
     average_factor: int
+    is_summed: bool
+    is_line_scan: bool
     has_regions: bool
     flyto_rows: tuple[int, ...]
 
@@ -200,6 +208,8 @@ def parse_header(path: Path, header: str, description: str) -> ScanImageMetadata
         frames_per_file=float(si.number("hScan2D.logFramesPerFile") or math.inf),
         stack_mode=stack.mode,
         average_factor=averaged_frames(si),
+        is_summed=bool(si.value("hScan2D.logAverageDisableDivide")),
+        is_line_scan=_is_line_scan(si),
         has_regions=bool(si.value("hRoiManager.mroiEnable")),
         flyto_rows=_flyto_rows(si),
     )
@@ -263,6 +273,12 @@ def _rates(si: HeaderProperties, stack: Stack) -> tuple[float | None, float | No
     return saved, volumes
 
 
+def _is_line_scan(si: HeaderProperties) -> bool:
+    """Return whether the slow axis rested; regions of interest have scan angles of their own."""
+    slow = si.number("hRoiManager.scanAngleMultiplierSlow")
+    return slow == 0 and not si.value("hRoiManager.mroiEnable")
+
+
 def _flyto_rows(si: HeaderProperties) -> tuple[int, ...]:
     """Return the possible numbers of rows from one region to the next."""
     duration = si.number("hScan2D.flytoTimePerScanfield")
@@ -307,6 +323,7 @@ def _field_of_view(
     width, height = round(math.dist(first, second), 9), round(math.dist(second, third), 9)
     columns = si.integer("hRoiManager.pixelsPerLine")
     rows = si.integer("hRoiManager.linesPerFrame")
-    if not columns or not rows or si.value("hRoiManager.mroiEnable"):
+    # The field of a line scan has no extent along y.
+    if not columns or not rows or not width * height or si.value("hRoiManager.mroiEnable"):
         return (width, height), None
     return (width, height), (width / columns, height / rows)

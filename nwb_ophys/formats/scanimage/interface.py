@@ -228,4 +228,5 @@ def _metres(micrometres: float) -> float:
 
 def _averaging(header: Any) -> str | None:
     count = header.average_factor
-    return f"Each frame is the average of {count} frames." if count and count > 1 else None
+    kind = "sum" if header.is_summed else "average"
+    return f"Each frame is the {kind} of {count} frames." if count and count > 1 else None

@@ -34,7 +34,9 @@ from nwb_ophys.formats.scanimage.frames import (
     check_order,
     check_whole_volumes,
     frame_statement,
+    warn_of_line_scan,
     warn_of_other_rate,
+    warn_of_triggers,
 )
 from nwb_ophys.formats.scanimage.header import (
     ScanImageMetadata,
@@ -63,6 +65,7 @@ _FACTS = {
     "pixel_size": "pixel size",
     "plane_positions": "positions of the planes",
     "average_factor": "number of averaged frames",
+    "is_summed": "division of averaged frames",
 }
 
 
@@ -162,6 +165,8 @@ class ScanImageExtractor(TiffFramesExtractor):
                 "(scanFrameRate, scanVolumeRate); read it as a plain TIFF stack."
             )
         check_stated_rate(metadata.path, rate, "scanFrameRate or scanVolumeRate")
+        if metadata.is_line_scan:
+            warn_of_line_scan(metadata.path, "scanAngleMultiplierSlow = 0")
         num_volumes = count_volumes(reader.num_pages, metadata)
         super().__init__(
             reader,
@@ -213,6 +218,7 @@ class ScanImageExtractor(TiffFramesExtractor):
             chosen = files == file
             stated = self._statements_of(file, local[chosen])
             path = self._reader.sources[file].table.path
+            warn_of_triggers(path, local[chosen].tolist(), stated)
             numbers = [each.number for each in stated if each.number is not None]
             if len(numbers) == len(stated):
                 check_order(path, local[chosen], numbers, "frame number")

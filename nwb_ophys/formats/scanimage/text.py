@@ -3,7 +3,8 @@
 The header is text in MATLAB syntax, one property per line, of the form ``SI.hRoiManager... = 1``.
 From ScanImage 2016 on it precedes the first page of a BigTIFF file, marked by the number
 117637889; in files without that mark it is in the Software or ImageDescription tag of page 0, and
-before 2016 in the ImageDescription of each page. See "ScanImage BigTiff Specification",
+before 2016 in the ImageDescription of each page. Headers in JSON are read as such lines. See
+"ScanImage BigTiff Specification",
 https://docs.scanimage.org/Appendix/ScanImage+BigTiff+Specification.html
 """
 
@@ -22,6 +23,7 @@ from nwb_ophys.formats.scanimage.generations import (
     generation_of,
     stated_version,
 )
+from nwb_ophys.formats.scanimage.json_texts import as_lines
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.remote.paths import opened_by_ranges
@@ -61,10 +63,10 @@ def read_header_texts(path: Path) -> tuple[str, str]:
     try:
         with tifffile.TiffFile(opened_by_ranges(path)) as tiff:
             page = tiff.pages.first
-            software, description = page.software, page.description
+            software, description = map(as_lines, (page.software, page.description))
     except (tifffile.TiffFileError, IndexError, struct.error) as error:
         raise unreadable_file(path, "a TIFF file", error) from error
-    header = _read_static_texts(path)[0]
+    header = as_lines(_read_static_texts(path)[0])
     for text in (header, software, description):
         if PROPERTY.search(text):
             return text, description

@@ -54,6 +54,8 @@ class LegacyMetadata:
         Distance of the slices in metres; None without a stack.
     start : datetime or None
         Wall-clock time of the trigger of the acquisition, without time zone.
+    is_line_scan : bool
+        Whether the slow axis rested, so that all rows of a frame are of one line.
     motor_position : tuple of float or None
         x, y and z of the stage, in micrometres.
     """
@@ -68,6 +70,7 @@ class LegacyMetadata:
     line_rate: float | None
     z_step: float | None
     start: datetime | None
+    is_line_scan: bool
     motor_position: tuple[float, float, float] | None = attrs.field(repr=False)
 
     @property
@@ -129,6 +132,8 @@ def parse_legacy_header(path: Path, description: str) -> LegacyMetadata:
         line_rate=1000 / line_period if line_period else None,
         z_step=z_step * 1e-6 if z_step and num_planes > 1 else None,
         start=_start(values.get("internal.triggerTimeString", "")),
+        is_line_scan=any(header.number(f"acq.{name}") == 1 for name in ("linescan", "lineScan"))
+        or header.number("acq.scanAngleMultiplierSlow") == 0,
         motor_position=None if None in position else tuple(position),  # type: ignore[arg-type]
     )
 

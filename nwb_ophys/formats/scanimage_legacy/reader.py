@@ -87,6 +87,8 @@ class ScanImageLegacyExtractor(TiffFramesExtractor):
         headers = [_header(source) for source in sources]
         self.metadata = _check_alike(headers)
         self.common_metadata: LegacyMetadata = common_header(headers, _FACTS)
+        if self.metadata.is_line_scan:
+            _warn_of_line_scan(self.metadata)
         reader = TiffPageReader(sources)
         self.file_paths = [source.table.path for source in sources]
         names = self.metadata.channel_names
@@ -144,6 +146,15 @@ def _header(source: TiffSource) -> LegacyMetadata:
             "plain TIFF stack: --format tiff with the options num_channels and sampling_frequency."
         )
     return header
+
+
+def _warn_of_line_scan(metadata: LegacyMetadata) -> None:
+    warnings.warn(
+        f"'{metadata.path}' states a line scan (state.acq.linescan): rows of its frames are then "
+        "times at one line, not places. They are written as frames; check them.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _check_alike(headers: Sequence[LegacyMetadata]) -> LegacyMetadata:

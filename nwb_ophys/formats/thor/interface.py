@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from nwb_ophys.metadata import possible_number
 from nwb_ophys.paths import PathProbe
 
 _VERSION = re.compile(rb"<Software\s[^<>]*?version=\"([\d.]*)")
+
+# ThorSync writes its settings beside the signals of a recording.
+_SYNC_SETTINGS = "ThorRealTimeDataSettings.xml"
 
 # ThorImage does not state its name, but its OME-XML names files by its own pattern.
 _FILE_NAMES = re.compile(r'FileName="Chan[A-Z]_\d+_\d+_\d+_\d+\.tif')
@@ -141,6 +145,7 @@ class ThorImagingInterface(ImagingInterface):
         from nwb_ophys.formats.thor.reader import ThorExtractor, open_thor_recording
 
         recording = open_thor_recording(_folder(path))
+        _warn_of_sync(_folder(path))
         regions = recording.regions
         for region, channel in itertools.product(regions, recording.channel_names):
             chosen: dict[str, Any] = {"channel_name": channel}
@@ -158,6 +163,23 @@ class ThorImagingInterface(ImagingInterface):
 
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
+
+
+def _warn_of_sync(folder: Path) -> None:
+    """Warn of recordings of ThorSync, which lie in or beside the folder of the images."""
+    own = PathProbe(folder.absolute())
+    for place in (*own.folders(), *PathProbe(own.path.parent).folders()):
+        # Folders of images are not listed, of which each may have many.
+        if not (place.path / _SYNC_SETTINGS).is_file():
+            continue
+        episodes = [name for name in place.names(".h5") if name.startswith("Episode")]
+        if episodes:
+            warnings.warn(
+                f"'{place.path / episodes[0]}' is a recording of ThorSync, which is not written. "
+                "Times of frames can be read from it with --pulses.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _spacing(stated: ThorExperiment, is_volumetric: bool) -> dict[str, Any]:

@@ -242,8 +242,27 @@ def open_raw(
     if rest or left:
         report_truncated(path, count, experiment.num_frames, allow=allow_truncated, reason=evidence)
     frames = _split_volumes(experiment, count, path, allow_truncated, bool(rest or left))
+    _warn_of_more_frames(experiment, count, path, names)
     reader = TiffPageReader([_raw_source(path, size, rows, columns, number)])
     return reader, frames * len(names) + names.index(channel)
+
+
+def _warn_of_more_frames(
+    experiment: ThorExperiment, count: int, path: Path, names: list[str]
+) -> None:
+    """Warn of more frames than stated: then the file has other channels or larger frames."""
+    stated = experiment.num_frames
+    if not 0 < stated < count:
+        return
+    planes = experiment.count("LSM", "NumberOfPlanes")
+    several = f" It also states {planes} planes in each frame (NumberOfPlanes)." * (planes > 1)
+    warnings.warn(
+        f"'{experiment.path}' states {stated} frames, but '{path}' has {count}, if it has the "
+        f"channels {', '.join(names)} and frames of {experiment.count('LSM', 'pixelY')} rows. "
+        f"Check whether its frames and channels are divided rightly.{several}",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 def _raw_channels(experiment: ThorExperiment, num_pages: int) -> list[str]:

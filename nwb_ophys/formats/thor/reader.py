@@ -16,7 +16,7 @@ from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.thor.pages import open_images, open_raw
-from nwb_ophys.formats.thor.xml import NAME, ThorExperiment, read_experiment
+from nwb_ophys.formats.thor.xml import NAME, TIMING, ThorExperiment, read_experiment
 
 # Channel, the two numbers of the region, plane and time.
 IMAGE_NAME = re.compile(r"(Chan\w+?)_(\d+)_(\d+)_(\d+)_(\d+)\.tiff?$", re.IGNORECASE)
@@ -164,6 +164,7 @@ class ThorExtractor(TiffFramesExtractor):
             )
         _check_shape(experiment, reader)
         experiment.check()
+        _warn_of_timing(folder)
         self.num_planes_of_all = pages.shape[1]
         num_frames = pages.shape[1] + experiment.num_flyback
         if plane_index is not None:
@@ -175,6 +176,19 @@ class ThorExtractor(TiffFramesExtractor):
             sampling_frequency=experiment.sampling_frequency(num_frames),
             num_samples=len(pages),
             num_planes=pages.shape[1],
+        )
+
+
+def _warn_of_timing(folder: Path) -> None:
+    """Warn of times that early versions of ThorImage measured, one line for each image."""
+    path = folder / TIMING
+    if path.is_file() and path.stat().st_size:
+        warnings.warn(
+            f"'{path}', times that ThorImage measured, is not read: the times follow from the rate "
+            f"that {NAME} states. To write measured times, give the file as times= (on the command "
+            "line --times), with one line for each sample.",
+            UserWarning,
+            stacklevel=3,
         )
 
 

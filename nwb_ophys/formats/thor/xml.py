@@ -18,6 +18,11 @@ from nwb_ophys.metadata import is_unset_clock
 NAME = "Experiment.xml"
 _LOCAL_FORMATS = ("%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p")
 _MOST_AVERAGED = 100_000
+_MOST_BINNED = 64
+_SIDES = ("Width", "Height")
+# Extents and sizes of pixels that differ by less are the same, as both are rounded.
+_NEAR = 0.02
+TIMING = "timing.txt"
 # Values of areaMode: the second galvanometer rests, so rows are times at one line.
 _LINES = {"2": "a kymograph", "3": "a line scan", "4": "a scan along drawn lines"}
 
@@ -130,13 +135,29 @@ class ThorExperiment:
 
     @property
     def pixel_size(self) -> tuple[float, float] | None:
-        """Width and height of a pixel in um; None if they are not stated."""
-        names = ("pixelWidthUM", "pixelHeightUM"), ("pixelSizeUM", "pixelSizeUM")
-        for x, y in names:
-            width, height = self.number(self._detector, x), self.number(self._detector, y)
-            if width and height:
-                return width, height
-        return None
+        """Width and height of a pixel of the images in um; None if they are not stated."""
+        width, height = (self.number(self._detector, f"pixel{side}UM") for side in _SIDES)
+        if width and height:
+            return width, height
+        size = self.number(self._detector, "pixelSizeUM")
+        if not size:
+            return None
+        # A camera's pixels are stated as those of its sensor, by the magnification.
+        if self.is_of_camera:
+            bins = [self.count("Camera", f"binning{axis}") or 1 for axis in "XY"]
+            are_possible = all(1 <= each <= _MOST_BINNED for each in bins)
+            return (size * bins[0], size * bins[1]) if are_possible else None
+        return size, self._row_height(size)
+
+    def _row_height(self, width: float) -> float:
+        """Return the height of a row in um, which differs where the field is stretched along y."""
+        extents = [self.number("LSM", f"{side.lower()}UM") for side in _SIDES]
+        pixels = [self.count("LSM", f"pixel{axis}") for axis in "XY"]
+        if not all(um and um > 0 for um in extents) or min(pixels) < 1:
+            return width
+        across, along = (um / n for um, n in zip(extents, pixels, strict=True))  # type: ignore[operator]
+        is_of_frame = abs(across / width - 1) < _NEAR
+        return along if is_of_frame and abs(along / width - 1) >= _NEAR else width
 
     def check(self) -> None:
         """Warn of a line scan, and of frames that were not averaged although this is stated."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,24 @@ def test_two_recordings_in_a_folder(tmp_path, folder):
     np.testing.assert_array_equal(movie.extractor.get_series(), _movie(3, 12, 9))
 
 
+@pytest.mark.parametrize("copy", ["TSeries-1_old.xml", "A.xml", "TSeries-1 fixed.xml"])
+def test_a_copy_of_the_xml_file_is_no_recording_of_its_own(tmp_path, copy):
+    """Fault: the same images were written once for each XML file."""
+    folder = write_bruker(tmp_path / "TSeries-1", _movie(3, 12, 9))
+    text = (folder / "TSeries-1.xml").read_text()
+    (folder / copy).write_text(text.replace('version="5.6', 'version="5.5'))
+    with pytest.warns(UserWarning, match=f"of another one, and are left out: '{copy}'\\."):
+        streams = BrukerImagingInterface.streams(folder)
+    assert list(streams) == [""]
+    for given, version in ((folder, "5.6"), (folder / copy, "5.5")):
+        with BrukerImagingInterface(given) as interface:
+            assert interface.extractor.recording.version.startswith(version)
+    (candidate,) = detect(folder)
+    assert "TSeries-1.xml with PVScan 5.6" in candidate.evidence
+    opened = nwb_ophys.open(folder / copy)
+    assert opened.extractor.recording.version.startswith("5.5")
+
+
 def test_a_converter_of_what_is_none(tmp_path):
     with pytest.raises(SourceError, match="PVScan"):
         BrukerConverter(write_tiff(tmp_path / "a.tif", _movie(3, 12, 9)))
@@ -293,3 +312,19 @@ def test_as_volume_that_is_neither(folder, text):
     with pytest.raises(OptionError, match=r"as_volume is .*; it must be true or false"):
         nwb_ophys.open(folder, as_volume=text)
     assert len(nwb_ophys.open(folder, as_volume="false").interfaces) == 4
+
+
+@pytest.mark.parametrize("name", ["été", "A & B"])
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_names_that_copying_or_xml_spell_otherwise(tmp_path, name, is_alone):
+    """Fault: macOS takes accents apart, and the images were said to be missing."""
+    folder = write_bruker(tmp_path / name, _movie(3, 12, 9))
+    for path in list(folder.glob("*.tif")):
+        path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    if name == "A & B":
+        xml = folder / "A & B.xml"
+        xml.write_text(xml.read_text(encoding="utf-8-sig").replace('"A & B', '"A &amp; B'))
+    if not is_alone:
+        (folder / "papers").mkdir()
+    opened = nwb_ophys.open(folder)
+    np.testing.assert_array_equal(opened.extractor.get_series(), _movie(3, 12, 9))

@@ -468,3 +468,18 @@ def test_names_in_other_letters_than_in_the_xml(tmp_path):
     for number, movie in movies.items():
         with _open(folder, channel_name=f"Ch{number}") as extractor:
             np.testing.assert_array_equal(extractor.get_series(), movie)
+
+
+@pytest.mark.parametrize("stated", ["True", "False"])
+@pytest.mark.parametrize("z_step", [0.0, 5.0])
+def test_sweeps_in_both_directions_without_depths_cause_a_warning(
+    tmp_path, recwarn, stated, z_step
+):
+    """Fault: planes of every other volume could be upside down without a word."""
+    folder = write_bruker(tmp_path / "T-1", _movie(4, 12, 9, 3), bidirectional=True, z_step=z_step)
+    xml = folder / "T-1.xml"
+    text = xml.read_text(encoding="utf-8-sig")
+    xml.write_text(text.replace("<Sequence ", f'<Sequence bidirectionalZ="{stated}" '))
+    BrukerTiffExtractor(xml).close()
+    found = ["bidirectionalZ" in str(each.message) for each in recwarn]
+    assert found == [True] * (stated == "True" and not z_step)

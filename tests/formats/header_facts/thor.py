@@ -102,7 +102,8 @@ CAMERA = (
     Fact(header="frameRate", at=_at("Camera", "frameRateControlValue"), file="Series.rate",
          possible=("12.5",)),
     Fact(header="pixelSizeUM", at=_at("Camera", "pixelSizeUM"),
-         file="ImagingPlane.grid_spacing.0", possible=("0.75",), meant=micrometres),
+         file="ImagingPlane.grid_spacing.0", possible=("0.75",),
+         meant=lambda text: 2 * micrometres(text)),  # the stated binning
     Fact(header="exposureTimeMS", at=_at("Camera", "exposureTimeMS"), file="Series.exposure_time",
          possible=("12.5", "1"), meant=lambda text: float(text) / 1000),
     Fact(header="binning", at=_at("Camera", "binningX"), file="Series.binning", possible=()),

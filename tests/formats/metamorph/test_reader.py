@@ -420,3 +420,21 @@ def test_milliseconds_of_newer_files_have_no_leading_zeros(tmp_path, movie):
 def test_screens_of_plates_are_no_recordings(tmp_path, movie):
     _write_text_file(tmp_path / "t.tif", movie[:1], [0], program="MetaXpress Acquire")
     assert [found.format for found in detect(tmp_path / "t.tif")] == ["tiff"]
+
+
+@pytest.mark.parametrize("named_by", ["file", "companion"])
+def test_wavelengths_of_one_name_have_their_numbers(tmp_path, movie, named_by):
+    """Fault: streams were called metamorph and metamorph #2."""
+    words = ("GFP", "GFP", "RFP") if named_by == "file" else ("", "", "")
+    for number, word in enumerate(words, start=1):
+        write_metamorph(tmp_path / f"cell_w{number}{word}.stk", movie + number)
+    if named_by == "companion":
+        waves = "".join(f'"WaveName{n}", "{word}"\n' for n, word in ((1, "G"), (2, "G"), (3, "R")))
+        (tmp_path / "cell.nd").write_text(f'"NDInfoFile", Version 1.0\n{waves}"EndFile"\n')
+        words = ("G", "G", "R")
+    names = [f"{words[0]} w1", f"{words[1]} w2", words[2]]
+    assert list(_streams(tmp_path)) == names
+    for number, name in enumerate(names, start=1):
+        path = next(tmp_path.glob(f"cell_w{number}*.stk"))
+        with MetaMorphImagingInterface(path) as interface:
+            assert interface.part() == name

@@ -690,3 +690,24 @@ def test_a_copy_of_a_recording_is_not_joined_to_it(tmp_path, movie):
     with pytest.warns(UserWarning, match=words):
         opened = nwb_ophys.open(day)
     assert opened.extractor.get_num_samples() == 4
+
+
+def test_orientations_and_notes_are_named(tmp_path, movie):
+    write_miniscope(tmp_path / "day", movie[:4])
+    notes, orientations = tmp_path / "day/notes.csv", tmp_path / "day/Miniscope/headOrientation.csv"
+    notes.write_text("Time Stamp (ms),Note\n")
+    orientations.write_text("Time Stamp (ms),qw,qx,qy,qz\n")
+    nwb_ophys.open(tmp_path / "day").close()  # headings only
+    notes.write_text("Time Stamp (ms),Note\n41,The mouse woke up.\n")
+    orientations.write_text("Time Stamp (ms),qw,qx,qy,qz\n5,1,0,0,0\n")
+    with pytest.warns(UserWarning, match=r"'Miniscope/headOrientation\.csv', 'notes\.csv'\."):
+        nwb_ophys.open(tmp_path / "day").close()
+
+
+def test_notes_of_the_earlier_program_are_named(tmp_path, movie):
+    folder = write_old_miniscope(tmp_path / "H10_M3_S5", movie[:4])
+    nwb_ophys.open(folder).close()
+    settings = folder / "settings_and_notes.dat"
+    settings.write_text(settings.read_text() + "12040\tThe mouse woke up.\n")
+    with pytest.warns(UserWarning, match=r"'settings_and_notes\.dat'\."):
+        nwb_ophys.open(folder).close()

@@ -201,3 +201,17 @@ def test_open_takes_the_users_rate(path):
     assert isinstance(interface, ScanboxImagingInterface)
     assert interface.extractor.get_sampling_frequency() == 15.4
     assert interface.get_metadata()["Ophys"]["ImagingPlane"][0]["imaging_rate"] == 15.4
+
+
+def test_data_of_other_devices_are_named(path):
+    events = {"frame": [1, 3], "line": [4, 7], "event_id": [1, 1]}
+    write_scanbox(path, MOVIE, info=events)
+    words = r"2 events at its inputs \(frame, line, event_id\), 'mouse_000_001_eye.mat'\. To keep"
+    scipy.io.savemat(path.with_name("mouse_000_001_eye.mat"), {"data": np.zeros(3)})
+    with pytest.warns(UserWarning, match=words):
+        nwb_ophys.open(path)
+
+
+def test_no_data_of_other_devices(path):
+    write_scanbox(path, MOVIE, info={"frame": [], "line": [], "event_id": []})
+    nwb_ophys.open(path)

@@ -466,3 +466,12 @@ def test_scipy_that_is_absent(path, monkeypatch):
     for call in (lambda: ScanboxExtractor(path), lambda: write_scanbox(path, MOVIE)):
         with pytest.raises(MissingPackageError, match=r'pip install "nwb-ophys\[scanbox\]"'):
             call()
+
+
+def test_more_frames_than_requested_cause_a_warning(tmp_path):
+    """Two channels that the header does not state are read as twice as many frames."""
+    path = tmp_path / "a.sbx"
+    movie = np.zeros((6, 8, 10), np.uint16)
+    write_scanbox(path, {0: movie, 1: movie}, frames_requested=6, info={"channels": 2})
+    with pytest.warns(UserWarning, match="has 12 frames of .* channels PMT0, .* 6 were requested"):
+        ScanboxExtractor(path)

@@ -240,3 +240,20 @@ def test_acquisitions_joined_in_one_file(tmp_path):
             writer.write(page, description=text, metadata=None)
     with pytest.raises(SourceError, match="joins several acquisitions"):
         ScanImageLegacyExtractor(joined)
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_line_scan"),
+    [
+        ({}, False),
+        ({"acq.linescan": "0"}, False),
+        ({"acq.linescan": "1"}, True),
+        ({"acq.lineScan": "1"}, True),
+        ({"acq.scanAngleMultiplierSlow": "0"}, True),
+    ],
+)
+def test_a_line_scan_causes_a_warning(tmp_path, recwarn, settings, is_line_scan):
+    movie = np.zeros((3, 4, 6), np.uint16)
+    path = write_scanimage_legacy(tmp_path / "a.tif", movie, settings=settings)
+    ScanImageLegacyExtractor(path).close()
+    assert ["line scan" in str(each.message) for each in recwarn] == [True] * is_line_scan

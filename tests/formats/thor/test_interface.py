@@ -65,6 +65,44 @@ def test_the_width_and_height_of_a_pixel(tmp_path):
     np.testing.assert_allclose(plane["grid_spacing"], [0.5e-6, 0.75e-6])
 
 
+@pytest.mark.parametrize(
+    ("um", "height"),
+    [((8.75, 11.25), 1.25), ((8.75, 22.5), 2.5), ((17.5, 22.5), 1.25), ((0, 22.5), 1.25)],
+)
+def test_rows_of_a_stretched_field(tmp_path, um, height):
+    """Only ``heightUM`` states that the field is stretched along y."""
+    extents = {"widthUM": um[0], "heightUM": um[1]}
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7), changes={"LSM": extents})
+    plane, _, _ = _described(folder)
+    np.testing.assert_allclose(plane["grid_spacing"], [1.25e-6, height * 1e-6])
+
+
+@pytest.mark.parametrize(
+    ("binning", "size"),
+    [((2, 2), (1.0, 1.0)), ((4, 1), (2.0, 0.5)), ((0, 0), (0.5, 0.5)), ((1000, 2), None)],
+)
+def test_binned_pixels_of_a_camera(tmp_path, binning, size):
+    """The header states the size of a pixel of the sensor."""
+    light = {"LightPath": {"Camera": 1, "GalvoResonance": 0}}
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7), changes=light)
+    xml = folder / "Experiment.xml"
+    camera = (
+        '<Camera frameRateControlEnabled="1" frameRateControlValue="20" pixelSizeUM="0.5" '
+        f'binningX="{binning[0]}" binningY="{binning[1]}" />'
+    )
+    xml.write_text(xml.read_text().replace("<Date", f"{camera}<Date"))
+    expected = None if size is None else [each * 1e-6 for each in size]
+    found = ThorImagingInterface(folder).describe()["Ophys"]["ImagingPlane"][0]
+    assert found.get("grid_spacing") == (None if size is None else pytest.approx(expected))
+
+
+def test_measured_times_are_named(tmp_path):
+    folder = write_thor(tmp_path / "a", _movie(3, 9, 7))
+    (folder / "timing.txt").write_text("0\n0.04\n0.08\n")
+    with pytest.warns(UserWarning, match=r"timing\.txt'.* is not read.*--times"):
+        ThorImagingInterface(folder).close()
+
+
 @pytest.mark.parametrize("as_volume", [True, False])
 @pytest.mark.parametrize("raw", [True, False])
 def test_every_channel_and_plane_is_written(tmp_path, as_volume, raw):
@@ -179,3 +217,15 @@ def test_a_byte_of_another_encoding_is_read(tmp_path):
     assert xml.read_bytes() != content
     movie = ThorImagingInterface(folder)
     np.testing.assert_array_equal(movie.extractor.get_series(), _movie(3, 12, 9))
+
+
+@pytest.mark.parametrize("place", ["day/images/SyncData001", "day/SyncData001"])
+def test_recordings_of_thorsync_are_named(tmp_path, place):
+    folder = write_thor(tmp_path / "day" / "images", _movie(3, 9, 7))
+    nwb_ophys.open(folder).close()
+    sync = tmp_path / place
+    sync.mkdir()
+    (sync / "ThorRealTimeDataSettings.xml").write_text("<RealTimeDataSettings/>")
+    (sync / "Episode001.h5").write_bytes(b"\x89HDF")
+    with pytest.warns(UserWarning, match=r"001/Episode001\.h5' is a recording of ThorSync"):
+        nwb_ophys.open(folder).close()

@@ -445,3 +445,15 @@ def test_opening_reads_no_pixels(tmp_path):
         extractor = ThorExtractor(folder)
     assert len({path for path in opened if path.suffix == ".tif"}) <= 2
     extractor.close()
+
+
+def test_more_frames_than_stated_cause_a_warning(tmp_path):
+    """Planes that were scanned at once lie one below the other in each frame of a raw file."""
+    folder = write_thor(
+        tmp_path / "a",
+        _movie(4, 10, 7),
+        raw=True,
+        changes={"LSM": {"pixelY": 5, "NumberOfPlanes": 2}},
+    )
+    with pytest.warns(UserWarning, match=r"4 frames, but .*raw' has 8, .* 2 planes in each frame"):
+        ThorExtractor(folder).close()
