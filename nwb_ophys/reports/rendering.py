@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nwb_ophys import __version__
-from nwb_ophys.errors import printable, shown_size
+from nwb_ophys.errors import counted, printable, shown_size
 from nwb_ophys.reports.failures import Unreadable
 from nwb_ophys.reports.figures import (
     CONTRAST_NOTE,
@@ -249,7 +249,9 @@ def _rows_of_times(times: StreamTimes) -> list[tuple[str, str]]:
         rows.append(("time", f"{duration(times.end - times.start)}, from {at_time(times.start)}"))
     if times.has_timestamps:
         lost = f"{times.num_missing} in {times.num_gaps} gaps" if times.num_gaps else "none"
-        rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps)"))
+        odd = times.num_times_unknown + times.num_backward
+        but = f", but {odd} timestamps are not known or not in order" if odd else ""
+        rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps){but}"))
     else:
         states = "nothing states the times" if times.rate is None else "a rate states the times"
         rows.append(("dropped frames", f"not known: {states}"))
@@ -330,10 +332,11 @@ def _notes_of_table(table: Segmentation) -> list[str]:
     notes = []
     every = getattr(table.pixels, "every", 1)
     if every > 1:
-        notes.append(f"The masks of every {every}th ROI were read; the others have no outline.")
+        notes.append(f"The mask of one in {every} ROIs was read; the others have no outline.")
     num_empty = int((table.sizes == 0).sum()) if isinstance(table.pixels, RoiPixels) else 0
     if num_empty and every == 1:
-        notes.append(f"{num_empty} ROIs have no pixel whose weight is not 0.")
+        have = "has" if num_empty == 1 else "have"
+        notes.append(f"{counted(num_empty, 'ROI')} {have} no pixel whose weight is not 0.")
     notes += filter(None, [getattr(table.pixels, "note", "")])
     if table.description == "suite2p output" and {"iscell", "pixel_mask"} <= {*table.columns}:
         notes.append(

@@ -23,6 +23,9 @@ from tests_of_reports import write_session
 
 from nwb_ophys import write_report
 from nwb_ophys.cli import main
+from nwb_ophys.editing import edit_metadata
+from nwb_ophys.errors import OutputError
+from nwb_ophys.inspection import inspect_file
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
 from nwb_ophys.reports.failures import Unreadable
@@ -489,6 +492,28 @@ def test_a_series_without_times_is_not_said_to_have_a_rate(usual):
     with h5py.File(usual, "r+") as file:
         del file["acquisition/Movie/starting_time"]
     assert "not known: nothing states the times" in text_of(report_of(usual))
+
+
+def test_timestamps_that_go_back_are_not_said_to_be_absent_or_whole(author):
+    author.add_movie(timestamps=np.arange(NUM_FRAMES)[::-1] / 10)
+    report = author.report()
+    (marks,) = report.timing.marks.values()
+    assert marks == (f"{NUM_FRAMES - 1} timestamps are not later than the one before.",)
+    assert f", but {NUM_FRAMES - 1} timestamps are not known or not in order" in text_of(report)
+
+
+def test_the_reason_for_which_pynwb_reads_no_file_is_one_line(author):
+    author.add_table([np.ones((COLUMNS, ROWS))], form="image_mask")
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        del file[f"{TABLE}/image_mask"]
+        file[TABLE].attrs["colnames"] = np.array([], dtype="S1")
+    (finding,) = (each for each in inspect_file(author.path) if each.importance == "ERROR")
+    assert finding.message.startswith(f"The file cannot be read as NWB: {TABLE}: ")
+    assert len(finding.message) < 300
+    with pytest.raises(OutputError, match=f"left as it is: {TABLE}: ") as error:
+        edit_metadata(author.path, {"NWBFile.lab": "X lab"})
+    assert "Builder" not in str(error.value)
 
 
 def test_of_very_long_texts_the_beginning_is_shown(author):
