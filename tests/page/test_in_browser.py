@@ -39,7 +39,7 @@ def address(root):
 def context(chromium, address):
     """A window with the cookie, in which no request leaves the page and no error is logged."""
     context = chromium.new_context(viewport={"width": 1180, "height": 860})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)  # a process starts, perhaps on a busy machine
     troubles: list[str] = []
     context.on("console", lambda m: m.type == "error" and troubles.append(m.text))
     context.on("weberror", lambda error: troubles.append(str(error.error)))
