@@ -284,7 +284,7 @@ class Desk:
             raise OutputError(f"'{path}' is not the name of a YAML file; give lab.yaml, say.")
         replaces = SPECIFICATION_TEXT if given.get("overwrite") else None
         write_text(path, batch["yaml"], replaces=replaces)
-        self.store.change(batch={**batch, "saved": str(path)}, errors={})
+        self.store.change(batch={**batch, "saved": str(path)}, errors=self._refusals())
 
     def reopen(self, _: Mapping[str, Any]) -> None:
         """Open the recording again, after this was cancelled or has failed."""

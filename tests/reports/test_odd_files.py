@@ -514,6 +514,9 @@ def test_the_reason_for_which_pynwb_reads_no_file_is_one_line(author):
     with pytest.raises(OutputError, match=f"left as it is: {TABLE}: ") as error:
         edit_metadata(author.path, {"NWBFile.lab": "X lab"})
     assert "Builder" not in str(error.value)
+    page = write_report(author.path).read_text("utf-8")
+    assert "nwb-ophys edit refuses a file" in page
+    assert "as in:" not in page
 
 
 def test_of_very_long_texts_the_beginning_is_shown(author):
