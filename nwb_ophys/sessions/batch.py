@@ -283,6 +283,11 @@ def run_planned(
     """Convert planned sessions; for the parameters see :func:`run_sessions`."""
     if jobs < 1:
         raise ArgumentError(f"jobs is {jobs}; it must be at least 1.")
+    if executor is not None and jobs > 1:
+        raise ArgumentError(
+            f"jobs is {jobs}, which is for this machine; a cluster or an executor has workers of "
+            "its own. Leave one of them out."
+        )
     states = {each.session.key: each.state for each in planned}
     if len(states) < len(planned):
         (twice, _), *_ = Counter(each.session.key for each in planned).most_common(1)
