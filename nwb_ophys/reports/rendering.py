@@ -262,16 +262,20 @@ def _rows_of_pixels(movie: MovieFacts) -> list[tuple[str, str]]:
     found: Any = movie.statistics
     if found is None or isinstance(found, Unreadable):
         return []
-    total = found.num_pixels_read
-    rows = [("zero pixels", _share(found.num_zero, total))]
+    total, is_whole = found.num_pixels_read, found.every == 1
+    of = "" if is_whole else " of those read"
+    rows = [("zero pixels", f"{_share(found.num_zero, total)}{of}")]
     if found.saturation_value is not None:
         label = f"saturated pixels (value {found.saturation_value})"
-        rows.append((label, _share(found.num_saturated, total)))
+        rows.append((label, f"{_share(found.num_saturated, total)}{of}"))
     if found.num_not_finite:
-        rows.append(("NaN or infinite pixels", _share(found.num_not_finite, total)))
-    rows.append(("blank frames", _frames(found.num_blank_frames, found.blank_frames)))
-    rows.append(("repeated frames", _frames(found.num_repeated_frames, found.repeated_frames)))
-    if found.every > 1:
+        rows.append(("NaN or infinite pixels", f"{_share(found.num_not_finite, total)}{of}"))
+    # All frames are compared while a file is written.
+    of = "" if found.frames_compared == found.num_frames else of
+    rows.append(("blank frames", f"{_frames(found.num_blank_frames, found.blank_frames)}{of}"))
+    repeated = _frames(found.num_repeated_frames, found.repeated_frames)
+    rows.append(("repeated frames", f"{repeated}{of and ' found, but not all were compared'}"))
+    if not is_whole:
         rows.append(
             ("frames read", f"{in_digits(found.frames_read)} of {in_digits(found.num_frames)}")
         )

@@ -502,6 +502,25 @@ def test_timestamps_that_go_back_are_not_said_to_be_absent_or_whole(author):
     assert f", but {NUM_FRAMES - 1} timestamps are not known or not in order" in text_of(report)
 
 
+def test_of_a_movie_that_was_read_in_part_nothing_is_said_of_the_rest(author):
+    author.add_movie()
+    report = author.report()
+    assert "repeated frames none" in " ".join(text_of(report).split())
+    (movie,) = report.movies
+    for compared, words in (
+        (NUM_FRAMES // 2, ("none of those read", "none found, but not all were compared")),
+        (NUM_FRAMES, ("none", "none")),  # while a file was written
+    ):
+        part = attrs.evolve(
+            movie.statistics, every=2, frames_read=NUM_FRAMES // 2, frames_compared=compared
+        )
+        shown = attrs.evolve(report, movies=(attrs.evolve(movie, statistics=part),))
+        text = " ".join(text_of(shown).split())
+        assert f"blank frames {words[0]} repeated frames {words[1]} frames read" in text
+        assert "of those read saturated pixels (value 65535) none of those read" in text
+        assert "One part in 2 of the movie was read." in text
+
+
 def test_the_reason_for_which_pynwb_reads_no_file_is_one_line(author):
     author.add_table([np.ones((COLUMNS, ROWS))], form="image_mask")
     author.report()
