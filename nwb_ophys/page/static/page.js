@@ -239,13 +239,18 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+async function everythingSent() {
+  while (numUnsent) await lastSent;
+}
+
 // A link is followed when the server has what was typed before.
 document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[href^='/']");
   const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey);
   if (link === null || !isPlain || link.target || !numUnsent) return;
   event.preventDefault();
-  while (numUnsent) await lastSent;
+  const tooLong = new Promise((resolve) => setTimeout(resolve, LONGEST_PRESS)); // a server that hangs
+  await Promise.race([everythingSent(), tooLong]);
   location.assign(link.href);
 });
 
