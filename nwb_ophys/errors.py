@@ -256,6 +256,30 @@ def as_sentence(error: object) -> str:
     return f"{str(error).rstrip('.')}."
 
 
+_MOST_SHOWN = 300
+
+
+def last_reason(error: BaseException) -> str:
+    """Return the last cause that another package states, without all that it writes of its objects.
+
+    Parameters
+    ----------
+    error : BaseException
+        Error of a reader of NWB files, whose message may hold a whole table.
+
+    Returns
+    -------
+    str
+        In one line of at most 300 characters, with one full stop at its end.
+    """
+    stated = error.args[-1] if len(error.args) > 1 and not isinstance(error, OSError) else None
+    message = stated if isinstance(stated, str) else error
+    place = getattr(error.args[0], "path", "") if message is stated else ""
+    where = f"{str(place).removeprefix('root/')}: " if place else ""
+    text = where + " ".join(as_sentence(message).rpartition("due to: ")[2].split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…."
+
+
 def error_within(error: BaseException) -> NwbOphysError | None:
     """Return the error of this package that another package caught and replaced by its own.
 

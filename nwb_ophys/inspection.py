@@ -16,6 +16,8 @@ from nwb_ophys.errors import (
     OutsideFolderError,
     SourceNotFoundError,
     SpecialFileError,
+    error_within,
+    last_reason,
 )
 from nwb_ophys.metadata import refused_by_upload
 from nwb_ophys.outside import reading_from, require_ordinary
@@ -201,7 +203,8 @@ def _findings_and_messages(
     except (OutsideFolderError, SpecialFileError, MissingPackageError):
         raise
     except Exception as error:  # pynwb raises errors of many types for files that are not NWB
-        return [_root_finding("ERROR", f"The file cannot be read as NWB: {error}")], []
+        reason = last_reason(error_within(error) or error)
+        return [_root_finding("ERROR", f"The file cannot be read as NWB: {reason}")], []
 
 
 def _upload_findings(subject: Any) -> list[Finding]:

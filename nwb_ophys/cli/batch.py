@@ -132,6 +132,8 @@ def batch(
     if specification is None:
         raise click.UsageError("Missing argument 'SPECIFICATION'.")
     _check_choices(dry_run + check + status, reports=reports)
+    if retry_failed and (check or status):
+        raise OptionError("--retry-failed needs a run, or --dry-run; leave it out.")
     part = task if task is not None else task_of_environment()
     found = sessions_of(specification, output=output, data_folder=data_folder)
     sessions = selected(found, shared.pairs(only, "--only"), part)

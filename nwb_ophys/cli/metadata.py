@@ -15,7 +15,7 @@ from nwb_ophys.cli.terminal import say, say_lines
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=shared.OutputPath("metadata.yaml"),
     help="YAML file to write.  [default: print to the terminal]",
 )
 @shared.format_names

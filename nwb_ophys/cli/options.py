@@ -208,10 +208,17 @@ class InputPath(click.Path):
 
 
 class OutputPath(click.Path):
-    """Path of an NWB file to write; a name with a slash at its end is that of a folder."""
+    """Path of a file to write; a name with a slash at its end is that of a folder.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    example : str
+        Name of such a file, for messages.
+    """
+
+    def __init__(self, example: str = "session.nwb") -> None:
         super().__init__(path_type=Path)
+        self._example = Path(example)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path, unless it names a folder that does not exist."""
@@ -222,7 +229,8 @@ class OutputPath(click.Path):
         if is_folder and path.suffix != ".zarr":
             raise OutputError(
                 f"'{value}' is a folder, which does not exist; give the name of a file that ends "
-                f"in .nwb, such as '{path / 'session.nwb'}', in a folder that exists."
+                f"in {self._example.suffix}, such as '{path / self._example}', in a folder that "
+                "exists."
             )
         return path
 

@@ -16,7 +16,7 @@ from nwb_ophys.errors import OptionError, counted
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=shared.OutputPath("report.html"),
     help="Page to write; of several files or a folder, the folder of the pages.  [default: beside "
     "each file, with its name and .html; the index of a folder is index.html in it]",
 )

@@ -388,6 +388,17 @@ def _reason_against_datetime(value: Any) -> str:
     return ""
 
 
+def _hint_at_quotes(value: Any) -> str:
+    """Return how a value, which YAML reads from a text without quotes, stays a text."""
+    if isinstance(value, (bool, np.bool_)):
+        return " Put it in quotes; without them YAML reads yes, no, on and off as true or false."
+    if isinstance(value, datetime.date):
+        return " Put it in quotes; without them YAML reads a date."
+    if isinstance(value, (int, float, np.number)):
+        return " Put it in quotes; without them YAML reads a number, such as 7 from 007."
+    return ""
+
+
 def _messages(error: Any, path: str) -> Iterator[str]:
     where = path + "".join(
         f"[{step}]" if isinstance(step, int) else f'["{step}"]' for step in error.path
@@ -395,7 +406,7 @@ def _messages(error: Any, path: str) -> Iterator[str]:
     value = error.instance
     if error.validator == "type":
         wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in error.validator_value)
-        hint = " Put it in quotes." if isinstance(value, datetime.date) and "text" in wanted else ""
+        hint = _hint_at_quotes(value) if "text" in wanted else ""
         yield f"{where} is {shown(value)} ({type(value).__name__}); it must be {wanted}.{hint}"
     elif error.validator == "storable":
         yield f"{where} is {shown(value)}; {error.message}."

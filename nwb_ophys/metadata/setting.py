@@ -68,7 +68,8 @@ def _set(given: _Place, place: Any, steps: list[str], schema: Mapping[str, Any])
     if step not in place and step not in known:
         found = _named(given, list(place.items()), steps)
         if found is None:
-            raise given.error(f" has {_no_such_key(step, sorted({*place, *known}))}")
+            below = [f"{name}.{step}" for name, each in known.items() if _has(each, step)]
+            raise given.error(f" has {_no_such_key(step, sorted({*place, *known}), below)}")
         step, rest = found
     inner = _inner(schema, step)
     if not rest:
@@ -149,8 +150,12 @@ def _in_words(entries: list[Any]) -> str:
     return ", ".join(f"{index}{name}" for index, name in enumerate(names)) or "none"
 
 
-def _no_such_key(step: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(step, known, n=1)
+def _has(schema: Mapping[str, Any], key: str) -> bool:
+    return key in schema.get("properties", {})
+
+
+def _no_such_key(step: str, known: Sequence[str], below: Sequence[str] = ()) -> str:
+    close = [*below, *difflib.get_close_matches(step, known, n=1)]
     hint = f" Did you mean '{close[0]}'?" if close else ""
     there = f" The keys are {', '.join(known)}" if known else " There are no keys"
     return f"no key '{step}'.{hint}{there}"

@@ -117,7 +117,7 @@ class Page:
     def _rendered(self, template: str, **values: Any) -> Response:
         store = self._desk.store
         text = self._templates.get_template(template).render(
-            work=store.work, version=store.version, roots=self._desk.roots, **values
+            work=store.work, version=store.shown_version, roots=self._desk.roots, **values
         )
         # Names of files may have bytes that no text has.
         return Response(text.encode("utf-8", "backslashreplace"), media_type="text/html")
@@ -160,7 +160,7 @@ class Page:
                     return
                 continue
             seen = version
-            data = json.dumps(_event(store.work, version))
+            data = json.dumps(_event(store.work, store.shown_version))
             yield f"id: {version}\ndata: {data}\n\n".encode()
 
     async def pictures(self, request: Request) -> Response:
@@ -187,14 +187,12 @@ def _event(work: Work, version: int) -> dict[str, Any]:
     progress = None
     if job is not None:
         progress = {"stage": job.stage, "detail": job.detail, "fraction": job.fraction}
-    rows = ((work.batch or {}).get("rows") or {}).values()
     return {
         "version": version,
         "job": progress,
         "ended": work.ended,
         "errors": [line for lines in work.errors.values() for line in lines],
-        "result": (work.result or {}).get("made", 0),
-        "ended_sessions": sum(row["state"] in ("done", "failed") for row in rows),
+        "written": (work.result or {}).get("key", ""),
     }
 
 

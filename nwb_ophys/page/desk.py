@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -39,6 +40,7 @@ _STAGES = {
 # Acts with the text of one field, which stays in the field when it is refused.
 _OF_FIELDS = ("option", "target")
 _WRITTEN = "Cancelled after the file was written: '{}' is whole, but was not checked."
+_LONGEST_KEY = 64
 
 
 class _BusyError(ArgumentError):
@@ -60,7 +62,8 @@ class Desk:
         self.roots, self.store, self._worker = roots, Store(), worker
         self._task: asyncio.Task[None] | None = None
         self._is_stale = False
-        self._next = ""  # an act that waits until the recording is open
+        # An act that waits until the recording is open, with its values.
+        self._next: tuple[str, Mapping[str, Any]] | None = None
         self._first = folder
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -137,7 +140,7 @@ class Desk:
 
     def tick(self, given: Mapping[str, Any]) -> None:
         """Take a recording of the folder in, leave it out, or change its format."""
-        self._require_free(may_survey=True)
+        self._require_editable()
         index = given.get("index")
         parts = list(self.work.parts)
         if not isinstance(index, int) or not 0 <= index < len(parts):
@@ -152,7 +155,7 @@ class Desk:
 
     def stream(self, given: Mapping[str, Any]) -> None:
         """Take a stream in, or leave it out."""
-        self._require_free(may_survey=True)
+        self._require_editable()
         name = _text(given, "name")
         known = [each["name"] for each in (self.work.survey or {}).get("streams", ())]
         if name not in known:
@@ -162,7 +165,7 @@ class Desk:
 
     def option(self, given: Mapping[str, Any]) -> None:
         """Set a source argument or an option, or return to its default with an empty value."""
-        self._require_free(may_survey=True)
+        self._require_editable()
         key, text = _text(given, "key"), _text(given, "value")
         fields = {each["key"]: each for each in (self.work.survey or {}).get("options", ())}
         if key not in fields:
@@ -171,11 +174,12 @@ class Desk:
             lines = [line.strip() for line in text.splitlines() if line.strip()]
             text = "\n".join(str(self.roots.existing(line)) for line in lines)
         options = _with(self.work.request.options, key, setting_of(text, fields[key]["control"]))
+        self._note_typed({key: text})
         self._edit(options=options)
 
     def clock(self, given: Mapping[str, Any]) -> None:
         """Give the frames the times of another device, or add trials."""
-        self._require_free(may_survey=True)
+        self._require_editable()
         key = _text(given, "key")
         if key not in ("times", "pulses", "trials"):
             raise OptionError(f"There is no field '{key}' here; reload the page.")
@@ -183,15 +187,17 @@ class Desk:
 
     def setting(self, given: Mapping[str, Any]) -> None:
         """Set a value of the metadata, or return to that of the files with an empty one."""
-        self._require_free(may_survey=True)
+        self._require_editable()
         key = _text(given, "key")
         control = _text(given, "control")
         value = setting_of(_text(given, "value"), control)
-        self._edit(settings=_with(self.work.request.settings, key, value))
+        settings = _with(self.work.request.settings, key, value)
+        self._note_typed({key: _text(given, "value")})
+        self._edit(settings=settings)
 
     def subject(self, given: Mapping[str, Any]) -> None:
         """Take the facts of a subject from a table."""
-        self._require_free(may_survey=True)
+        self._require_editable()
         from nwb_ophys.sessions.subjects import read_subjects
 
         table = self.roots.existing(_text(given, "path"))
@@ -203,11 +209,12 @@ class Desk:
             raise OptionError(f"'{table}' has no subject '{name}'; it has {known}.")
         facts = {f"Subject.{key}": text for key, text in row.values.items()}
         found = {"Subject.subject_id": name.removeprefix("sub-"), **facts}
+        self._note_typed(found)
         self._edit(settings={**self.work.request.settings, **found})
 
     def target(self, given: Mapping[str, Any]) -> None:
         """Choose the file to write, and how."""
-        self._require_free(may_survey=True)
+        self._require_editable()
         changes: dict[str, Any] = {}
         if "output" in given:
             changes["output"] = str(self._output(_text(given, "output")))
@@ -218,28 +225,29 @@ class Desk:
             changes["compression"] = _text(given, "compression").strip()
         self._edit(**changes)
 
-    def look(self, _: Mapping[str, Any]) -> None:
+    def look(self, given: Mapping[str, Any]) -> None:
         """Make pictures of the first samples."""
-        if self._waits("look"):
+        if self._waits("look", given):
             return
         self._require_open()
         self._start("look", {"request": self.work.request}, self._keep("look"))
 
-    def plan(self, _: Mapping[str, Any]) -> None:
+    def plan(self, given: Mapping[str, Any]) -> None:
         """Plan the datasets of the file, and estimate its size and time."""
-        if self._waits("plan"):
+        if self._waits("plan", given):
             return
         self._require_request()
         self._start("plan", {"request": self.work.request}, self._keep("plan"))
 
-    def convert(self, _: Mapping[str, Any]) -> None:
+    def convert(self, given: Mapping[str, Any]) -> None:
         """Convert the recording."""
-        if self._waits("convert"):
+        key = _text(given, "key")[:_LONGEST_KEY]
+        if self._waits("convert", given):
             return
         self._require_request()
         self.store.change(result=None)
-        # The request may change while the file is shown.
-        keep = self._keep("result", request=self.work.request)
+        # The request may change while the file is written and shown.
+        keep = self._keep("result", request=self.work.request, key=key)
         self._start("convert", {"request": self.work.request}, keep)
 
     def plan_batch(self, given: Mapping[str, Any]) -> None:
@@ -276,7 +284,7 @@ class Desk:
             raise OutputError(f"'{path}' is not the name of a YAML file; give lab.yaml, say.")
         replaces = SPECIFICATION_TEXT if given.get("overwrite") else None
         write_text(path, batch["yaml"], replaces=replaces)
-        self.store.change(batch={**batch, "saved": str(path)}, errors={})
+        self.store.change(batch={**batch, "saved": str(path)}, errors=self._refusals())
 
     def reopen(self, _: Mapping[str, Any]) -> None:
         """Open the recording again, after this was cancelled or has failed."""
@@ -286,7 +294,9 @@ class Desk:
     def cancel(self, _: Mapping[str, Any]) -> None:
         """End the present work."""
         if self.work.job is not None:
-            self._is_stale, self._next = False, ""
+            self._next = None
+            if self.work.job.name == "survey":
+                self._is_stale = False
             self._worker.cancel()
 
     def forget(self, _: Mapping[str, Any]) -> None:
@@ -352,33 +362,48 @@ class Desk:
         )
         self._survey()
 
-    def _survey(self) -> None:
-        """Open the recording with the present request, after the present look at it."""
+    def _note_typed(self, texts: Mapping[str, str]) -> None:
+        """Note texts of fields, which the form shows until the recording is open with them."""
+        self.store.change(typed={**self.work.typed, **texts})
+
+    def _survey(self, said: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Open the recording with the present request, after the present work.
+
+        Parameters
+        ----------
+        said : Mapping
+            How the work before ended, which stays on the page.
+        """
         if self._is_working():
             self._is_stale = True
             return
         if not any(part.is_ticked for part in self.work.parts):
-            self._next = ""
+            self._next = None
             self.store.change(survey=None)
             return
         arguments = {"request": self.work.request, "names": self.work.formats}
-        self._start("survey", arguments, self._keep("survey"))
+        self._start("survey", arguments, self._keep("survey"), said)
 
     # --- long work ------------------------------------------------------------------------------
 
     def _is_working(self) -> bool:
         return self.work.job is not None
 
-    def _waits(self, name: str) -> bool:
+    def _waits(self, name: str, given: Mapping[str, Any]) -> bool:
         """Return whether an act waits until the recording is open with what was just changed."""
         is_opening = self.work.job is not None and self.work.job.name == "survey"
-        self._next = name if is_opening else ""
+        self._next = (name, given) if is_opening else None
         return is_opening
 
-    def _require_free(self, *, may_survey: bool = False) -> None:
+    def _require_free(self) -> None:
         job = self.work.job
-        if job is not None and not (may_survey and job.name == "survey"):
+        if job is not None:
             raise _BusyError(f"{job.stage} is going on; cancel it, or wait until it has ended.")
+
+    def _require_editable(self) -> None:
+        """Check that there is a recording to edit; other work has a request of its own."""
+        if self.work.job is not None and self.work.job.name == "detect":
+            self._require_free()
 
     def _refusals(self) -> dict[str, tuple[str, ...]]:
         """Return the errors that last until another text of their field is accepted."""
@@ -398,18 +423,25 @@ class Desk:
         for field, each in work.refused.items():
             raise ArgumentError(f"Correct the field '{field}' first. {' '.join(each.lines)}")
 
-    def _start(self, name: str, arguments: Mapping[str, Any], take: Callable[[Done], None]) -> None:
+    def _start(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        take: Callable[[Done], None],
+        said: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         self._is_stale = False
         notes = {key: lines for key, lines in self.work.notes.items() if key != name}
         job = Job(name=name, stage=_STAGES[name])
-        self.store.change(job=job, errors=self._refusals(), ended="", notes=notes)
+        errors = {**said.get("errors", {}), **self._refusals()}
+        self.store.change(job=job, errors=errors, ended=said.get("ended", ""), notes=notes)
         self._task = asyncio.create_task(self._do(name, arguments, take))
 
     async def _do(
         self, name: str, arguments: Mapping[str, Any], take: Callable[[Done], None]
     ) -> None:
         changes: dict[str, Any] = {"job": None}
-        done = None
+        done, source = None, self.work.request.source
         try:
             done = await self._worker.run(name, arguments, self._report)
             changes["notes"] = {**self.work.notes, name: done.notes}
@@ -420,19 +452,35 @@ class Desk:
             changes["ended"] = _WRITTEN.format(printable(written)) if written else str(error)
         except Exception as error:  # the page would wait for ever
             changes["errors"] = {"": (printable(f"{type(error).__name__}: {error}"),)}
-        if done is not None and not self._is_stale:
-            self.store.change(**changes)
-            take(done)
-            following, self._next = self._next, ""
-            if following:
-                self.act(following, {})
-            return
+        is_outdated = self._is_outdated(name, source)
         if name == "survey" and done is None:
             changes["survey"] = _not_opened(self.work.survey)
-            self._next = self._next if self._is_stale else ""
+            self._next = self._next if self._is_stale else None
+        if name == "survey" and done is not None and not is_outdated:
+            changes["typed"] = {}
         self.store.change(**changes)
+        if done is not None and is_outdated and name != "survey":
+            self._next = (name, {})  # is done again
+        elif done is not None and not is_outdated:
+            take(done)
+        self._go_on(changes)
+
+    def _is_outdated(self, name: str, source: tuple[Any, ...]) -> bool:
+        """Return whether the outcome of work is that of a former request."""
+        if name == "look":
+            return self._is_stale and source != self.work.request.source
+        return self._is_stale and name in ("survey", "plan")
+
+    def _go_on(self, said: Mapping[str, Any]) -> None:
+        """Open the recording with what was changed meanwhile, or do what waits for that."""
+        if self.work.job is not None:  # detection has begun it
+            return
         if self._is_stale:
-            self._survey()
+            self._survey(said)
+            return
+        following, self._next = self._next, None
+        if following is not None:
+            self.act(*following)
 
     def _report(self, value: Mapping[str, Any]) -> None:
         batch = self.work.batch

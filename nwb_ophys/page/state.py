@@ -85,6 +85,8 @@ class Work:
         Lines by the field that they belong to; of the whole step by an empty name.
     refused : Mapping of str to Refused
         By field, until another text of it is accepted.
+    typed : Mapping of str to str
+        Texts of fields, by their keys, until the recording is open with them.
     notes : Mapping of str to tuple of str
         Warnings by the work that gave them.
     ended : str
@@ -103,6 +105,7 @@ class Work:
     request: Request = attrs.field(factory=Request)
     errors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     refused: Mapping[str, Refused] = attrs.field(factory=dict)
+    typed: Mapping[str, str] = attrs.field(factory=dict)
     notes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     ended: str = ""
     job: Job | None = None
@@ -114,16 +117,27 @@ class Work:
 
 
 class Store:
-    """The present work with a version that grows, and a way to wait for the next one."""
+    """The present work with a version that grows, and a way to wait for the next one.
+
+    Attributes
+    ----------
+    version : int
+        Number of the last change.
+    shown_version : int
+        Number of the last change of what the pages of the steps show: all but the progress.
+    """
 
     def __init__(self) -> None:
         self.work, self.version, self.is_closed = Work(), 0, False
+        self.shown_version = 0
         self._changed = asyncio.Event()
 
     def change(self, **changes: Any) -> None:
         """Replace some values of the work; whoever waits is woken."""
-        self.work = attrs.evolve(self.work, **changes)
+        before, self.work = self.work, attrs.evolve(self.work, **changes)
         self.version += 1
+        if set(changes) != {"job"} or _stage(before) != _stage(self.work):
+            self.shown_version = self.version
         self._wake()
 
     def close(self) -> None:
@@ -151,3 +165,7 @@ class Store:
             except asyncio.TimeoutError:
                 return self.version
         return self.version
+
+
+def _stage(work: Work) -> tuple[str, str] | None:
+    return None if work.job is None else (work.job.name, work.job.stage)

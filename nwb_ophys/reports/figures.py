@@ -118,7 +118,7 @@ def movie_charts(movie: MovieFacts) -> list[Figure]:
     x_label = "time (s)" if are_times else "frame"
     caption = f"Mean of each frame, of {counted(len(found.frame_means), 'frame')}."
     if found.every > 1:
-        caption += f" Every {found.every}th part of the movie was read."
+        caption += f" One part in {found.every} of the movie was read."
     mean = line_chart(x, found.frame_means, "Mean of each frame over time", x_label, "mean")
     bars = histogram(
         found.histogram.counts,

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from nwb_ophys import __version__
-from nwb_ophys.errors import printable, shown_size
+from nwb_ophys.errors import counted, printable, shown_size
 from nwb_ophys.reports.failures import Unreadable
 from nwb_ophys.reports.figures import (
     CONTRAST_NOTE,
@@ -249,7 +249,9 @@ def _rows_of_times(times: StreamTimes) -> list[tuple[str, str]]:
         rows.append(("time", f"{duration(times.end - times.start)}, from {at_time(times.start)}"))
     if times.has_timestamps:
         lost = f"{times.num_missing} in {times.num_gaps} gaps" if times.num_gaps else "none"
-        rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps)"))
+        odd = times.num_times_unknown + times.num_backward
+        but = f", but {odd} timestamps are not known or not in order" if odd else ""
+        rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps){but}"))
     else:
         states = "nothing states the times" if times.rate is None else "a rate states the times"
         rows.append(("dropped frames", f"not known: {states}"))
@@ -260,16 +262,20 @@ def _rows_of_pixels(movie: MovieFacts) -> list[tuple[str, str]]:
     found: Any = movie.statistics
     if found is None or isinstance(found, Unreadable):
         return []
-    total = found.num_pixels_read
-    rows = [("zero pixels", _share(found.num_zero, total))]
+    total, is_whole = found.num_pixels_read, found.every == 1
+    of = "" if is_whole else " of those read"
+    rows = [("zero pixels", f"{_share(found.num_zero, total)}{of}")]
     if found.saturation_value is not None:
         label = f"saturated pixels (value {found.saturation_value})"
-        rows.append((label, _share(found.num_saturated, total)))
+        rows.append((label, f"{_share(found.num_saturated, total)}{of}"))
     if found.num_not_finite:
-        rows.append(("NaN or infinite pixels", _share(found.num_not_finite, total)))
-    rows.append(("blank frames", _frames(found.num_blank_frames, found.blank_frames)))
-    rows.append(("repeated frames", _frames(found.num_repeated_frames, found.repeated_frames)))
-    if found.every > 1:
+        rows.append(("NaN or infinite pixels", f"{_share(found.num_not_finite, total)}{of}"))
+    # All frames are compared while a file is written.
+    of = "" if found.frames_compared == found.num_frames else of
+    rows.append(("blank frames", f"{_frames(found.num_blank_frames, found.blank_frames)}{of}"))
+    repeated = _frames(found.num_repeated_frames, found.repeated_frames)
+    rows.append(("repeated frames", f"{repeated}{of and ' found, but not all were compared'}"))
+    if not is_whole:
         rows.append(
             ("frames read", f"{in_digits(found.frames_read)} of {in_digits(found.num_frames)}")
         )
@@ -330,10 +336,11 @@ def _notes_of_table(table: Segmentation) -> list[str]:
     notes = []
     every = getattr(table.pixels, "every", 1)
     if every > 1:
-        notes.append(f"The masks of every {every}th ROI were read; the others have no outline.")
+        notes.append(f"The mask of one in {every} ROIs was read; the others have no outline.")
     num_empty = int((table.sizes == 0).sum()) if isinstance(table.pixels, RoiPixels) else 0
     if num_empty and every == 1:
-        notes.append(f"{num_empty} ROIs have no pixel whose weight is not 0.")
+        have = "has" if num_empty == 1 else "have"
+        notes.append(f"{counted(num_empty, 'ROI')} {have} no pixel whose weight is not 0.")
     notes += filter(None, [getattr(table.pixels, "note", "")])
     if table.description == "suite2p output" and {"iscell", "pixel_mask"} <= {*table.columns}:
         notes.append(

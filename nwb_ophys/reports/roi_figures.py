@@ -77,7 +77,7 @@ def _image_below(table: Segmentation, outlines: Outlines) -> NDArray[np.floating
 
 
 def _part_in_words(every: int) -> str:
-    return "" if every == 1 else f" To keep the page small, every {every}th ROI is shown."
+    return "" if every == 1 else f" To keep the page small, one ROI in {every} is shown."
 
 
 def outline_shapes(

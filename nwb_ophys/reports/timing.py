@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.errors import counted
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.stored_file import StoredFile
 
@@ -268,18 +269,23 @@ def _plane_of(file: StoredFile, path: str) -> str | None:
 def _marks(stream: StreamTimes, streams: Sequence[StreamTimes], file: StoredFile) -> Iterator[str]:
     """Yield what disagrees about the times of a stream, in sentences."""
     if stream.num_times_unknown:
-        yield f"{stream.num_times_unknown} timestamps are NaN or infinite."
+        yield f"{_timestamps_are(stream.num_times_unknown)} NaN or infinite."
     if stream.num_backward:
-        yield f"{stream.num_backward} timestamps are not later than the one before."
+        yield f"{_timestamps_are(stream.num_backward)} not later than the one before."
     if stream.has_timestamps and stream.num_times != stream.num_samples:
         yield f"It has {stream.num_samples} samples, but {stream.num_times} timestamps."
-    if stream.kind != _INTERVALS and stream.num_samples > 1 and stream.rate is None:
+    is_timed = stream.num_times > 0 or stream.rate is not None
+    if stream.kind != _INTERVALS and stream.num_samples > 1 and not is_timed:
         yield "Neither a rate nor timestamps state when its samples were taken."
     plane = stream.plane
     planned = None if plane is None else file.member_value(plane, "imaging_rate")
     if _differ(stream.rate, planned):
         yield f"Its imaging plane states a rate of {planned:g} Hz, the series {stream.rate:g} Hz."
     yield from _against_movie(stream, streams, file)
+
+
+def _timestamps_are(number: int) -> str:
+    return f"{counted(number, 'timestamp')} {'is' if number == 1 else 'are'}"
 
 
 def _differ(first: float | None, second: object) -> bool:

@@ -19,6 +19,7 @@ from nwb_ophys.sessions.expansion import expand
 from nwb_ophys.sessions.neuroconv_specification import expand_neuroconv, is_of_neuroconv
 from nwb_ophys.sessions.selection import Task, matching, parse_task, task_of_environment
 from nwb_ophys.sessions.session import Session, Share
+from nwb_ophys.sessions.shared_recordings import warn_of_shared_recordings
 from nwb_ophys.sessions.specification import (
     DEFAULTS_FILE,
     Source,
@@ -130,12 +131,16 @@ def sessions_of(
         place = place.expanduser().absolute()
     folder = path.parent if data_folder is None else Path(data_folder).expanduser().absolute()
     if is_of_neuroconv(stated):
-        return expand_neuroconv(stated, path, folder, place or path.parent)
+        found = expand_neuroconv(stated, path, folder, place or path.parent)
+        warn_of_shared_recordings(found)
+        return found
     parsed = parse_specification(stated, path.name)
     if place is not None:
         entries = [attrs.evolve(each, output=None) for each in parsed.sessions]
         parsed = attrs.evolve(parsed, output=str(place), sessions=entries)
-    return expand(parsed, path, _defaults(path.parent), folder)
+    found = expand(parsed, path, _defaults(path.parent), folder)
+    warn_of_shared_recordings(found)
+    return found
 
 
 def _defaults(folder: Path) -> list[Source]:
@@ -278,6 +283,11 @@ def run_planned(
     """Convert planned sessions; for the parameters see :func:`run_sessions`."""
     if jobs < 1:
         raise ArgumentError(f"jobs is {jobs}; it must be at least 1.")
+    if executor is not None and jobs > 1:
+        raise ArgumentError(
+            f"jobs is {jobs}, which is for this machine; a cluster or an executor has workers of "
+            "its own. Leave one of them out."
+        )
     states = {each.session.key: each.state for each in planned}
     if len(states) < len(planned):
         (twice, _), *_ = Counter(each.session.key for each in planned).most_common(1)

@@ -35,6 +35,13 @@ _SECTIONS = {
     **{each.name: "NWBFile" for each in attrs.fields(models.Session)},
 }
 _PATHS = ("path", "paths")
+# Words of BIDS and of laboratories.
+_OTHER_NAMES = {
+    **dict.fromkeys(
+        ("participant_id", "participant", "animal", "animal_id", "mouse"), "subject_id"
+    ),
+    **dict.fromkeys(("file", "file_path", "folder", "folder_path", "filename"), "path"),
+}
 _SEPARATOR, _MARKS = ";", "*?"
 
 
@@ -147,20 +154,27 @@ def expand(
         When a file of metadata is wrong.
     """
     sources = [*defaults, Source(path=path, settings=specification)]
-    matched: list[tuple[Path | None, Session]] = []
+    matched: list[tuple[Entry, Path | None, Session]] = []
     for index, entry in enumerate(specification.sessions):
         where = f"{path.name}, sessions[{index}]"
         merger = _Merger(sources, entry, path, where)
         folder = data_folder or path.parent
         for found in _found(entry, path, folder, where, merger.templates):
-            matched.append((found.match, merger.session(found)))
+            matched.append((entry, found.match, merger.session(found)))
         merger.warn()
-    roots = Counter(_output_root(session) for _, session in matched)
-    sessions = [
-        session
-        for match, session in matched
+    roots = Counter(_output_root(session) for *_, session in matched)
+    kept = [
+        (entry, match, session)
+        for entry, match, session in matched
         if match is None or not _is_of_a_run(match, _output_root(session), roots)
     ]
+    by_pattern: dict[str, list[Path]] = {}
+    for entry, match, _ in kept:
+        if match is not None:
+            by_pattern.setdefault(str(entry.pattern), []).append(match)
+    for pattern, paths in by_pattern.items():
+        _warn_of_files(paths, pattern)
+    sessions = [session for *_, session in kept]
     check_keys(sessions)
     return distinct(sessions)
 
@@ -243,28 +257,46 @@ def _found(
     return [_Found(fields=given, folder=folder, where=where)]
 
 
+def _warn_of_files(matched: Sequence[Path], pattern: str) -> None:
+    """Warn of files beside the folders that a pattern matches, since they are sessions, too."""
+    files = [path for path in matched if path.is_file()]
+    if files and len(files) < len(matched):
+        others = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        warnings.warn(
+            f"The pattern '{pattern}' matches folders and files, such as '{files[0]}'"
+            f"{others}, and each is a session. '{pattern}/' matches folders only.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def _plain_of(row: Row) -> dict[str, str]:
     return {key: text for key, text in row.values.items() if "." not in key}
 
 
 def _warn_of_columns(table: Table, templates: Sequence[str]) -> None:
     """Warn of columns that are neither metadata nor used in a name."""
-    used = {
-        *_SECTIONS,
-        *_PATHS,
-        *_COLUMNS,
-        *CLOCKS,
-        *(name for text in templates for name in fields_of(text)),
-    }
+    known = [*_PATHS, "subject_id", "session_id", *_SECTIONS, *_COLUMNS, *CLOCKS]
+    used = {*known, *(name for text in templates for name in fields_of(text))}
     unused = [name for name in table.columns if "." not in name and name not in used]
     if unused:
+        meant = {name: _meant(name, known) for name in unused}
+        hints = [f"'{other}' for '{name}'" for name, other in meant.items() if other]
+        hint = f" Did you mean {', '.join(hints)}?" if hints else ""
         warnings.warn(
             f"'{table.path}': no file gets the column{'s' * (len(unused) > 1)} "
-            f"{', '.join(map(repr, unused))}. To write a column, name it by its key, such as "
+            f"{', '.join(map(repr, unused))}.{hint} To write a column, name it by its key, such as "
             "NWBFile.notes.",
             UserWarning,
             stacklevel=4,
         )
+
+
+def _meant(column: str, known: Sequence[str]) -> str:
+    """Return the known column whose name is like one of a table; empty without one."""
+    plain = "_".join(column.lower().replace("-", " ").replace("_", " ").split())
+    plain = _OTHER_NAMES.get(plain, plain)
+    return next(iter(difflib.get_close_matches(plain, known, n=1, cutoff=0.8)), "")
 
 
 def _beside(name: str, folder: Path) -> Path:

@@ -87,7 +87,8 @@ def matches(pattern: str, folder: Path, fields: Mapping[str, str] | None = None)
     ----------
     pattern : str
         Names separated by ``/``. ``*`` and ``?`` stand for other characters, ``**`` for folders of
-        any depth, and a field in braces for a text that is the same wherever it is given.
+        any depth, and a field in braces for a text that is the same wherever it is given. A ``/``
+        at the end leaves files out.
     folder : pathlib.Path
         Folder of a relative pattern.
     fields : Mapping of str to str, optional
@@ -108,7 +109,10 @@ def matches(pattern: str, folder: Path, fields: Mapping[str, str] | None = None)
     if fields is not None:
         pattern = _FIELD.sub(lambda match: _placed(match, fields, values), pattern)
     root, steps = _parsed(pattern, tuple(values.items()))
-    yield from _walk(root or str(folder), steps, {})
+    is_of_folders = pattern.endswith(("/", os.sep))
+    for match in _walk(root or str(folder), steps, {}):
+        if not is_of_folders or os.path.isdir(match.place):  # noqa: PTH112
+            yield match
 
 
 def _placed(match: re.Match[str], fields: Mapping[str, str], values: dict[str, str]) -> str:

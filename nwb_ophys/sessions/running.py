@@ -152,7 +152,7 @@ class _Run:
 
     def __init__(self, session: Session, share: Share, path: Path, state: SessionState) -> None:
         self._session, self._share, self._path, self.state = session, share, path, state
-        self._recorded = 0.0
+        self._recorded, self._began = 0.0, time.monotonic()
         write_state(path, state)
 
     def convert(self) -> None:
@@ -282,7 +282,7 @@ class _Run:
             written=present if is_written else self.state.written,
             warnings=notes,
             reason=reason,
-            seconds=time.time() - self.state.started,
+            seconds=time.monotonic() - self._began,  # clocks are set back
         )
         return _ended(self._path, changed)
 

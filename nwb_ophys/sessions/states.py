@@ -30,6 +30,7 @@ FOLDER = ".nwb-ophys-batch"
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 _STATES = (WAITING, RUNNING, DONE, FAILED)
 _PROGRAM, _VERSION = "nwb_ophys", 1
+_NEWER = "The state '{}' is of a newer version of nwb_ophys; use that version, or update this one."
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 _MOST_CHARACTERS = 60
 
@@ -123,6 +124,8 @@ def state_path(session: Session) -> Path:
 def read_state(path: Path, key: str) -> SessionState:
     """Return the state in a file; that of a file which is absent or damaged is "waiting".
 
+    That of a newer version of nwb_ophys, which this one does not replace, is "failed".
+
     Parameters
     ----------
     path : pathlib.Path
@@ -130,7 +133,20 @@ def read_state(path: Path, key: str) -> SessionState:
         Name of the session.
     """
     found = _stated(path)
-    return SessionState(key=key) if found is None else attrs.evolve(found, key=key)
+    if found is not None:
+        return attrs.evolve(found, key=key)
+    if _is_newer(path):
+        return SessionState(key=key, state=FAILED, reason=_NEWER.format(path))
+    return SessionState(key=key)
+
+
+def _is_newer(path: Path) -> bool:
+    """Return whether a state is one that a newer version wrote."""
+    try:
+        stated = json.loads(path.read_text("utf-8"))
+        return bool(stated["program"] == _PROGRAM and stated["format"] > _VERSION)
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def _stated(path: Path) -> SessionState | None:
@@ -228,8 +244,10 @@ def write_state(path: Path, state: SessionState) -> None:
     Raises
     ------
     OutputError
-        When the file cannot be written.
+        When the file cannot be written, or is of a newer version.
     """
+    if _is_newer(path):
+        raise OutputError(_NEWER.format(path))
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     document = {"program": _PROGRAM, "format": _VERSION, **attrs.asdict(state)}
     try:
@@ -357,7 +375,10 @@ def decided(session: Session, state: SessionState) -> Decision:
     state : SessionState
     """
     if state.state == WAITING:
-        return Decision("convert", "new")
+        output = session.shown_output
+        is_there = not is_url(output) and output_identity(output) is not None
+        more = ", but the file exists, which only --overwrite replaces" if is_there else ""
+        return Decision("convert", f"new{more}")
     if state.state == FAILED:
         return Decision("convert", "failed before")
     is_same = state.settings == settings_fingerprint(session)

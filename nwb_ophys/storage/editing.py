@@ -17,7 +17,14 @@ import attrs
 from hdmf.build import Builder, BuildManager, DatasetBuilder, GroupBuilder, TypeMap
 from pynwb import NWBFile
 
-from nwb_ophys.errors import MissingPackageError, NwbOphysError, OutputError, SourceNotFoundError
+from nwb_ophys.errors import (
+    MissingPackageError,
+    NwbOphysError,
+    OutputError,
+    SourceNotFoundError,
+    error_within,
+    last_reason,
+)
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage.backends.base import Backend, Draft
@@ -36,7 +43,7 @@ from nwb_ophys.storage.record import (
     record_attributes,
     records_of,
 )
-from nwb_ophys.storage.stored_objects import StoredObject, reason_of
+from nwb_ophys.storage.stored_objects import StoredObject
 
 
 @attrs.frozen(kw_only=True)
@@ -229,9 +236,9 @@ def _readable(path: Path) -> Iterator[None]:
     except (NwbOphysError, MemoryError):
         raise
     except Exception as error:
-        reason = reason_of(error).rstrip(".")
+        reason = last_reason(error_within(error) or error)
         raise OutputError(
-            f"'{path}' cannot be read as an NWB file, and is left as it is: {reason}."
+            f"'{path}' cannot be read as an NWB file, and is left as it is: {reason}"
         ) from error
 
 

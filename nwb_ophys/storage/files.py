@@ -16,7 +16,13 @@ from typing import Any
 import attrs
 from pynwb import NWBFile
 
-from nwb_ophys.errors import ArgumentError, OutputError, OutputExistsError
+from nwb_ophys.errors import (
+    ArgumentError,
+    OutputError,
+    OutputExistsError,
+    error_within,
+    last_reason,
+)
 from nwb_ophys.outside import check_output
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.atomic import fingerprint, replace_target
@@ -471,7 +477,8 @@ def _read(io: Any, path: str | Path) -> NWBFile:
     try:
         return io.read()
     except Exception as error:  # whatever pynwb finds wrong with a file
-        raise OutputError(f"'{path}' cannot be read as an NWB file: {error}") from error
+        reason = last_reason(error_within(error) or error)
+        raise OutputError(f"'{path}' cannot be read as an NWB file: {reason}") from error
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def test_json(run, raw):
         (["absent"], ["'absent'"]),
         (["movie.tif"], ["sampling_frequency"]),
         (["suite2p", "--set", "NWBFile.sesion_id=1"], ["Did you mean 'session_id'?"]),
+        (["suite2p", "--set", "sex=F"], ["Did you mean 'Subject.sex'?"]),
         (["suite2p", "--set", "NWBFile.session_start_time=noon"], ["'noon'"]),
         (["suite2p", "--set", "Ophys.ImagingPlane.device=X", "--set", "Subject.sex=X"], ["'X', "]),
         (["suite2p", "--metadata", "absent.yaml"], ["'absent.yaml'"]),

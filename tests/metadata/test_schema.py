@@ -89,8 +89,11 @@ def test_a_date_where_a_text_belongs_is_refused():
     metadata["NWBFile"]["session_id"] = datetime.date(2024, 5, 17)
     assert _error(metadata) == (
         'metadata["NWBFile"]["session_id"] is datetime.date(2024, 5, 17) (date); it must be a '
-        "text. Put it in quotes."
+        "text. Put it in quotes; without them YAML reads a date."
     )
+
+
+_AS_NUMBER = " Put it in quotes; without them YAML reads a number, such as 7 from 007."
 
 
 @pytest.mark.parametrize(
@@ -101,7 +104,13 @@ def test_a_date_where_a_text_belongs_is_refused():
         ({"rate": np.True_}, '["rate"] is np.True_ (bool); it must be a number.'),
         ({"rate": 1j}, '["rate"] is 1j (complex); it must be a number.'),
         ({"binning": 12.5}, '["binning"] is 12.5 (float); it must be an integer.'),
-        ({"unit": 5}, '["unit"] is 5 (int); it must be a text.'),
+        ({"unit": 5}, f'["unit"] is 5 (int); it must be a text.{_AS_NUMBER}'),
+        ({"unit": 1e5}, f'["unit"] is 100000.0 (float); it must be a text.{_AS_NUMBER}'),
+        (
+            {"unit": False},
+            '["unit"] is False (bool); it must be a text. Put it in quotes; without them YAML '
+            "reads yes, no, on and off as true or false.",
+        ),
         ({"unit": ["a"]}, "[\"unit\"] is ['a'] (list); it must be a text."),
         ({"dimension": 5}, '["dimension"] is 5 (int); it must be a list.'),
         ({"dimension": np.array(5)}, '["dimension"] is array(5) (ndarray); it must be a list.'),
@@ -172,7 +181,7 @@ def test_nested_dictionaries_by_plane_have_exact_paths():
     metadata["Ophys"]["Fluorescence"]["PlaneSegmentation"]["raw"]["unit"] = 3
     assert _error(metadata, segmentation_schema()) == (
         'metadata["Ophys"]["Fluorescence"]["PlaneSegmentation"]["raw"]["unit"] is 3 (int); '
-        "it must be a text."
+        f"it must be a text.{_AS_NUMBER}"
     )
     metadata = get_default_segmentation_metadata()
     metadata["Ophys"]["ImageSegmentation"]["plane_segmentations"] = ()

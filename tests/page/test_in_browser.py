@@ -39,7 +39,7 @@ def address(root):
 def context(chromium, address):
     """A window with the cookie, in which no request leaves the page and no error is logged."""
     context = chromium.new_context(viewport={"width": 1180, "height": 860})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)  # a process starts, perhaps on a busy machine
     troubles: list[str] = []
     context.on("console", lambda m: m.type == "error" and troubles.append(m.text))
     context.on("weberror", lambda error: troubles.append(str(error.error)))
@@ -267,6 +267,46 @@ def test_a_refused_text_stays_in_its_field(page, root):
     page.get_by_role("button", name="Convert", exact=True).click()
     page.wait_for_url("**/result")
     assert (root / "refused.nwb").is_file()
+
+
+def test_an_error_during_the_press_does_not_keep_from_the_result(page, root):
+    _open(page, _movie(root / "held" / "M7"))
+    _go_to_convert(page)
+    box = page.locator("#convert").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.evaluate(
+        "fetch('/act/tick', {method: 'POST', body: '{\"index\": 99}',"
+        " headers: {'Content-Type': 'application/json'}}).then(() => 0)"
+    )
+    page.wait_for_timeout(200)  # the event of this error waits for the end of the press
+    page.mouse.up()
+    page.reload()  # which takes nothing back
+    page.wait_for_url("**/result")
+
+
+def test_a_link_is_followed_with_what_was_typed_before(page, root):
+    _open(page, _movie(root / "link" / "M7"))
+    _step(page, "Metadata")
+    page.route("**/act/setting", lambda route: (time.sleep(0.3), route.continue_()))
+    page.locator('[name="NWBFile.lab"]').fill("Lab of mice")
+    _step(page, "Look")
+    _free(page)
+    _step(page, "Metadata")
+    assert page.locator('[name="NWBFile.lab"]').input_value() == "Lab of mice"
+
+
+def test_hidden_tabs_leave_their_connections_to_others(page, context, address):
+    page.wait_for_load_state()
+    for index in range(7):  # browsers open six connections
+        tab = page if index == 0 else context.new_page()
+        tab.goto(_url(address, "folder"))
+        tab.evaluate(
+            "Object.defineProperty(document, 'hidden', {get: () => true, configurable: true});"
+            "document.dispatchEvent(new Event('visibilitychange'));"
+        )
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    _until(page, "events !== null && events.readyState === 1")
 
 
 def test_a_reload_and_a_new_tab_show_the_same(page, context, address, root):

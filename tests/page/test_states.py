@@ -204,15 +204,61 @@ def test_a_refused_text_stays_in_its_field_and_nothing_is_converted_without_it(b
     assert browser.wait().result["path"] == str(root / "b.nwb")
 
 
-def test_what_is_refused_while_work_goes_on_is_not_kept(browser, root, held):
+def test_what_is_changed_while_a_plan_is_made_is_in_the_plan(browser, root, held):
     _opened(browser, movie(root / "M7"))
     held["names"] = ("plan",)
     browser.act("plan")
-    answer = browser.act("target", output=str(root / "b.nwb"), field="output")
-    assert (answer.status_code, answer.json()["is_kept"]) == (422, False)
+    other = str(root / "b.nwb")
+    assert browser.act("target", output=other, field="output").status_code == 200
+    assert browser.act("option", key="sampling_frequency", value="20").status_code == 200
     held["names"] = ()
     work = browser.wait()
-    assert (work.refused, work.request.output) == ({}, str(root / "M7.nwb"))
+    assert work.request.output == other
+    assert "20 Hz" in work.survey["streams"][0]["facts"]
+    assert work.plan is not None
+
+
+def test_what_is_changed_while_a_file_is_written_is_kept_for_the_next(browser, root, held):
+    _opened(browser, movie(root / "M7"))
+    held["names"] = ("convert",)
+    browser.act("convert", key="of a tab")
+    lab = "Lab of <b>mice</b>"
+    given = {"key": "NWBFile.lab", "value": lab, "control": "text"}
+    assert browser.act("setting", **given).status_code == 200
+    page = browser.get("/metadata").text
+    assert "Lab of &lt;b&gt;mice&lt;/b&gt;" in page
+    assert "for the next file" in page
+    held["names"] = ()
+    work = browser.wait()
+    assert "NWBFile.lab" not in work.result["request"].settings
+    assert "NWBFile.lab" in work.request.settings
+    assert work.typed == {}
+    assert lab in work.survey["metadata"]["document"]
+    assert _event(work, 1)["written"] == "of a tab"
+
+
+def test_a_cancelled_conversion_is_said_although_the_recording_is_opened_again(browser, root, held):
+    _opened(browser, movie(root / "M7"))
+    held["names"] = ("convert",)
+    browser.act("convert")
+    browser.act("setting", key="NWBFile.lab", value="Lab", control="text")
+    browser.act("cancel")
+    work = browser.wait()
+    assert work.ended == CANCELLED
+    assert "Lab" in work.survey["metadata"]["document"]
+
+
+def test_progress_is_no_change_of_what_a_step_shows(browser, root, held):
+    _opened(browser, movie(root / "M7"))
+    held["names"] = ("plan",)
+    store = browser.desk.store
+    before = store.shown_version
+    browser.act("plan")
+    begun = store.shown_version
+    browser.desk._report({"fraction": 0.5, "detail": "half"})
+    assert before < begun == store.shown_version < store.version
+    browser.desk._report({"stage": "another"})
+    assert store.shown_version == store.version
 
 
 def test_the_summary_of_a_former_run_is_not_shown(browser, root, held):

@@ -219,7 +219,7 @@ def test_of_outlines_that_are_too_large_for_a_page_every_nth_is_shown(report):
     assert every >= 3
     assert 0 < len(part) < len(whole)
     (figure,) = outline_figures(cells, 1000, len(whole) // 3)
-    assert f"every {every}th ROI is shown" in figure.caption
+    assert f"one ROI in {every} is shown" in figure.caption
 
 
 def test_timestamps_that_are_no_numbers_are_counted_and_are_no_gaps(tmp_path):

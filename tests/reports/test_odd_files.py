@@ -23,6 +23,9 @@ from tests_of_reports import write_session
 
 from nwb_ophys import write_report
 from nwb_ophys.cli import main
+from nwb_ophys.editing import edit_metadata
+from nwb_ophys.errors import OutputError
+from nwb_ophys.inspection import inspect_file
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
 from nwb_ophys.reports.failures import Unreadable
@@ -489,6 +492,50 @@ def test_a_series_without_times_is_not_said_to_have_a_rate(usual):
     with h5py.File(usual, "r+") as file:
         del file["acquisition/Movie/starting_time"]
     assert "not known: nothing states the times" in text_of(report_of(usual))
+
+
+def test_timestamps_that_go_back_are_not_said_to_be_absent_or_whole(author):
+    author.add_movie(timestamps=np.arange(NUM_FRAMES)[::-1] / 10)
+    report = author.report()
+    (marks,) = report.timing.marks.values()
+    assert marks == (f"{NUM_FRAMES - 1} timestamps are not later than the one before.",)
+    assert f", but {NUM_FRAMES - 1} timestamps are not known or not in order" in text_of(report)
+
+
+def test_of_a_movie_that_was_read_in_part_nothing_is_said_of_the_rest(author):
+    author.add_movie()
+    report = author.report()
+    assert "repeated frames none" in " ".join(text_of(report).split())
+    (movie,) = report.movies
+    for compared, words in (
+        (NUM_FRAMES // 2, ("none of those read", "none found, but not all were compared")),
+        (NUM_FRAMES, ("none", "none")),  # while a file was written
+    ):
+        part = attrs.evolve(
+            movie.statistics, every=2, frames_read=NUM_FRAMES // 2, frames_compared=compared
+        )
+        shown = attrs.evolve(report, movies=(attrs.evolve(movie, statistics=part),))
+        text = " ".join(text_of(shown).split())
+        assert f"blank frames {words[0]} repeated frames {words[1]} frames read" in text
+        assert "of those read saturated pixels (value 65535) none of those read" in text
+        assert "One part in 2 of the movie was read." in text
+
+
+def test_the_reason_for_which_pynwb_reads_no_file_is_one_line(author):
+    author.add_table([np.ones((COLUMNS, ROWS))], form="image_mask")
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        del file[f"{TABLE}/image_mask"]
+        file[TABLE].attrs["colnames"] = np.array([], dtype="S1")
+    (finding,) = (each for each in inspect_file(author.path) if each.importance == "ERROR")
+    assert finding.message.startswith(f"The file cannot be read as NWB: {TABLE}: ")
+    assert len(finding.message) < 300
+    with pytest.raises(OutputError, match=f"left as it is: {TABLE}: ") as error:
+        edit_metadata(author.path, {"NWBFile.lab": "X lab"})
+    assert "Builder" not in str(error.value)
+    page = write_report(author.path).read_text("utf-8")
+    assert "nwb-ophys edit refuses a file" in page
+    assert "as in:" not in page
 
 
 def test_of_very_long_texts_the_beginning_is_shown(author):

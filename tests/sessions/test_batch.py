@@ -103,6 +103,8 @@ def test_plans_and_states_before_and_after(lab, capsys):
         (["LAB", "--task", "9/8"], "from 1/8 to 8/8"),
         (["LAB", "--jobs", "0"], "--jobs"),
         (["LAB", "--check", "--status"], "exclude each other"),
+        (["LAB", "--status", "--retry-failed"], "--retry-failed needs a run"),
+        (["LAB", "--cluster", "tcp://127.0.0.1:1", "--jobs", "2"], "is for this machine"),
         ([], "SPECIFICATION"),
     ],
 )

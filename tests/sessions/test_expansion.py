@@ -165,7 +165,11 @@ def test_outputs_among_the_recordings_are_no_sessions(folder, output):
     expected = ["M1/a", "M1/b", "M2/a", "M2/b"]
     if "nwb" in output.split("/"):  # elsewhere NWB files may be recordings
         expected += ["sub-M1/sub-M1_ses-a_ophys.nwb", "sub-M1/sub-M1_ses-a_ophys.nwb.html"]
-    assert [each.key for each in sessions(folder, text)] == expected
+        with pytest.warns(UserWarning, match="matches folders only"):
+            found = sessions(folder, text)
+    else:
+        found = sessions(folder, text)
+    assert [each.key for each in found] == expected
 
 
 @pytest.mark.parametrize("output", ["raw/out", "raw/out/{subject_id}.nwb"])
@@ -219,3 +223,45 @@ def test_the_schema_is_valid_and_accepts_what_is_read():
         {"output": "dandi", "sessions": [{"patern": "a"}]}
     )
     assert parse_specification(parse_yaml(text), "a").sessions[1].table == "a.tsv"
+
+
+def test_sessions_that_convert_the_same_recording_are_named(folder):
+    (folder / "raw" / "M3").symlink_to(folder / "raw" / "M1")
+    (folder / "more.tsv").write_text("subject_id\tsession_id\tpath\nM2\tc\traw/M2/a/movie.tif\n")
+    text = "output: dandi\n" + PATTERN.replace("]", ", {table: more.tsv}]")
+    with pytest.warns(UserWarning, match="same recording") as caught:
+        assert len(sessions(folder, text)) == 7
+    said = sorted(str(each.message) for each in caught)
+    assert [each.partition(" convert")[0] for each in said] == [
+        "The sessions 'M1/a', 'M3/a'",
+        "The sessions 'M1/b', 'M3/b'",
+        "The sessions 'M2/a', 'M2/c'",
+    ]
+    assert said[2].endswith(
+        f"'{folder / 'raw/M2/a'}'. If that is not intended, leave it out of one of them."
+    )
+
+
+def test_parts_of_one_recording_are_sessions_of_their_own(folder):
+    (folder / "parts.tsv").write_text(
+        "subject_id\tsession_id\tpath\toptions.unit\nM1\t1\traw/M1/a\t1\nM1\t2\traw/M1/a\t2\n"
+    )
+    assert len(sessions(folder, "output: dandi\nsessions: [{table: parts.tsv}]")) == 2
+
+
+def test_files_beside_the_folders_of_sessions_are_named(folder):
+    for name in ("notes.txt", "list.txt"):
+        (folder / "raw" / "M1" / name).touch()
+    with pytest.warns(UserWarning, match=r"'.*M1/list\.txt' and 1 more, and each is a session"):
+        assert len(sessions(folder, "output: dandi\n" + PATTERN)) == 6
+    of_folders = PATTERN.replace("{session_id}", "{session_id}/")
+    assert len(sessions(folder, "output: dandi\n" + of_folders)) == 4
+
+
+def test_columns_with_other_words_for_those_of_sessions_are_named(folder):
+    (folder / "s.csv").write_text("Animal,Session ID,path,Weather\nM1,1,raw/M1/a,fine\n")
+    with pytest.warns(UserWarning, match="no file gets") as caught:
+        sessions(folder, "output: dandi\nsessions: [{table: s.csv}]")
+    (said,) = (str(each.message) for each in caught)
+    assert "'Animal', 'Session ID', 'Weather'. Did you mean 'subject_id' for 'Animal', " in said
+    assert "'session_id' for 'Session ID'? To write" in said

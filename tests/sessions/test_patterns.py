@@ -52,6 +52,11 @@ def test_stars_and_any_depth(raw):
     assert found("raw/notes.txt", raw) == [("raw/notes.txt", {})]
 
 
+def test_a_slash_at_the_end_leaves_files_out(raw):
+    assert len(found("raw/{subject_id}", raw)) == 4
+    assert [path for path, _ in found("raw/{subject_id}/", raw)] == ["raw/M1", "raw/M2", "raw/M10"]
+
+
 def test_hidden_folders_and_files_in_place_of_folders_match_nothing(raw):
     assert found("raw/{subject_id}/day1", raw) == []
     assert found("raw/{subject_id:notes.*}/{session_id}", raw) == []

@@ -80,6 +80,35 @@ def test_a_damaged_state_is_that_of_a_new_session(session, text):
     assert read_state(path, session.key) == SessionState(key=session.key)
 
 
+def test_a_state_of_a_newer_version_is_neither_taken_nor_replaced(session):
+    path = state_path(session)
+    path.parent.mkdir()
+    text = json.dumps({"program": "nwb_ophys", "format": 2, "states": {"what": "is new"}})
+    path.write_text(text)
+    state = read_state(path, session.key)
+    assert (state.state, "newer version" in state.reason) == ("failed", True)
+    with pytest.raises(OutputError, match=r"newer version of nwb_ophys; use that version, or"):
+        run_session(session, Share())
+    assert path.read_text() == text
+
+
+def test_a_file_that_no_run_wrote_is_named_before_a_run(session):
+    new = SessionState(key=session.key)
+    assert decided(session, new).why == "new"
+    Path(session.output).write_bytes(b"of someone else")
+    assert decided(session, new).why == (
+        "new, but the file exists, which only --overwrite replaces"
+    )
+
+
+def test_a_clock_that_is_set_back_makes_no_negative_time(session, monkeypatch):
+    times = iter([1e9, *[0.0] * 99])
+    monkeypatch.setattr("nwb_ophys.sessions.running.time.time", lambda: next(times))
+    state = run_session(session, Share())
+    assert (state.state, state.started) == ("failed", 1e9)
+    assert 0 <= state.seconds < 60
+
+
 def test_a_file_in_place_of_the_folder_of_outputs_is_named_in_a_plain_line(session, tmp_path):
     (tmp_path / "file").touch()
     wrong = attrs.evolve(session, output=str(tmp_path / "file"), is_named_for_dandi=True)

@@ -11,14 +11,13 @@ import attrs
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence, error_within
+from nwb_ophys.errors import CorruptSourceError, SourceError, error_within, last_reason
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 from nwb_ophys.timing import usable_rate
 
 # A new file has its own identifier and its own record of the program that wrote it.
 _NOT_COPIED = {"identifier", "was_generated_by"}
-_MOST_SHOWN = 300
 _LINKS = {"device", "model", "optical_channel", "imaging_plane"}
 
 
@@ -58,17 +57,12 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
         own = error_within(error)
         if own is not None:
             raise own from error
-        reason = "Its links lead in a circle." * isinstance(error, RecursionError)
+        is_circle = isinstance(error, RecursionError)
+        reason = "Its links lead in a circle." if is_circle else last_reason(error)
         raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {reason or _reason(error)} It may be damaged; check "
-            "it with nwb-ophys inspect."
+            f"'{path}' cannot be read as NWB: {reason} It may be damaged; check it with nwb-ophys "
+            "inspect."
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Return the last cause that pynwb states, behind all that it writes of the object."""
-    text = " ".join(as_sentence(error).rpartition("due to: ")[2].split())
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…."
 
 
 def _check_columns(path: Path, group: GroupBuilder) -> None:

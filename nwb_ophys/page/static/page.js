@@ -6,29 +6,35 @@ let shown = Number(document.body.dataset.version);
 let waiting = false;
 let said = "";
 let lastJob = null;
-let endedSessions = 0;
-let result = 0; // version of the state in which the last file was written
 
 // --- requests ------------------------------------------------------------------------------------
 
 const LOST = "The page has lost its server; start nwb-ophys gui again.";
 
+const LONGEST_KEPT = 10000; // browsers limit what is sent after a page is left
+
 let lastSent = Promise.resolve();
+let numUnsent = 0;
 
 // Acts reach the server one after the other: "Convert" after the field that was left for it.
 async function act(name, values, settle = () => {}) {
+  const body = JSON.stringify(values);
   let answer;
+  numUnsent += 1;
   try {
     const sent = lastSent.then(() => fetch(`/act/${name}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(values),
+      body,
+      keepalive: body.length < LONGEST_KEPT, // a reload does not take it back
     }));
     lastSent = sent.catch(() => {});
     answer = await sent;
   } catch {
     announce(LOST); // and the texts stay in their fields
     return false;
+  } finally {
+    numUnsent -= 1;
   }
   const outcome = answer.headers.get("Content-Type").startsWith("application/json")
     ? await answer.json() : { errors: { "": [await answer.text()] } };
@@ -135,25 +141,38 @@ function showJob(job, ended, errors) {
   lastJob = job;
 }
 
-const events = new EventSource("/events");
-// A conversion that this tab started leads to its result.
-events.onmessage = async (event) => {
+// A conversion that this tab started, by its key, leads to its result, unless the user went on.
+function lead(written) {
+  const [next, key, from] = JSON.parse(sessionStorage.getItem("done") || "[]");
+  if (!key || key !== written) return false;
+  sessionStorage.removeItem("done");
+  if (from !== location.pathname) return false;
+  location.assign(next);
+  return true;
+}
+
+async function hear(event) {
   await released; // the progress moves what is below it
   const state = JSON.parse(event.data);
-  const isSame = lastJob !== null && state.job !== null && state.job.stage === lastJob.stage
-    && state.ended_sessions === endedSessions;
-  endedSessions = state.ended_sessions;
   showJob(state.job, state.ended, state.errors);
-  result = state.result;
-  if (state.job === null && (state.ended || state.errors.length)) sessionStorage.removeItem("done");
-  const [next, before] = JSON.parse(sessionStorage.getItem("done") || "[]");
-  if (next && result && result !== before) {
-    sessionStorage.removeItem("done");
-    location.assign(next);
-  } else if (state.version !== shown && !isSame) follow();
-};
-events.onerror = () => announce(LOST);
-events.onopen = () => { if (byId("status").textContent === LOST) announce(""); };
+  if (!lead(state.written) && state.version !== shown) follow();
+}
+
+// Browsers allow six connections to a server: tabs that nobody sees leave theirs to others.
+let events = null;
+function listen() {
+  if (document.hidden) {
+    if (events !== null) events.close();
+    events = null;
+  } else if (events === null) {
+    events = new EventSource("/events"); // begins with the present state
+    events.onmessage = hear;
+    events.onerror = () => announce(LOST);
+    events.onopen = () => { if (byId("status").textContent === LOST) announce(""); };
+  }
+}
+document.addEventListener("visibilitychange", listen);
+listen();
 
 function follow() {
   if (waiting) setTimeout(follow, 50); else refresh();
@@ -210,12 +229,29 @@ document.addEventListener("click", async (event) => {
     await navigator.clipboard.writeText(byId(data.copy).textContent);
     announce("Copied.");
   } else if (data.act) {
-    if (data.done) sessionStorage.setItem("done", JSON.stringify([data.done, result]));
     const values = data.path === undefined ? {} : { path: data.path, field: "path" };
+    if (data.done) {
+      values.key = crypto.randomUUID();
+      sessionStorage.setItem("done", JSON.stringify([data.done, values.key, location.pathname]));
+    }
     const isDone = await act(data.act, values);
-    if (!isDone) sessionStorage.removeItem("done");
     if (isDone && data.next) location.assign(data.next);
   }
+});
+
+async function everythingSent() {
+  while (numUnsent) await lastSent;
+}
+
+// A link is followed when the server has what was typed before.
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[href^='/']");
+  const isPlain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey);
+  if (link === null || !isPlain || link.target || !numUnsent) return;
+  event.preventDefault();
+  const tooLong = new Promise((resolve) => setTimeout(resolve, LONGEST_PRESS)); // a server that hangs
+  await Promise.race([everythingSent(), tooLong]);
+  location.assign(link.href);
 });
 
 let last = "";
