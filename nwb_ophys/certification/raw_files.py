@@ -83,6 +83,7 @@ class RawFiles:
             self._by_name.setdefault(path.name, []).append(path)
         self._hashes: dict[tuple[Path, Sampling], str | None] = {}
         self.found: dict[PurePosixPath, Path] = {}
+        self.clocks: dict[PurePosixPath, Path] = {}
         self.reasons: list[str] = []
         self.is_sampled = False
 
@@ -114,11 +115,28 @@ class RawFiles:
         read = {self.found.get(each.path) for each in recorded if each.is_read}
         return [self._short(path) for path in self.files if path not in read]
 
-    def of_times(self, recorded: Sequence[RecordedFile]) -> list[str]:
-        """Return the files at the given paths from which times were read, as they were."""
-        found = (self._with_same_name(each) or self._with_same_contents(each) for each in recorded)
-        pairs = zip(found, recorded, strict=True)
-        return [self._short(p) for p, each in pairs if p is not None and self._is_same(p, each)]
+    def match_clocks(self, recorded: Iterable[RecordedFile]) -> None:
+        """Find the files from which times were set, and note those that differ."""
+        changed, seen = [], set()
+        for each in recorded:
+            path = self._with_same_name(each) or self._with_same_contents(each)
+            if path is not None and self._is_same(path, each):
+                self.clocks[each.path] = path
+            elif path is not None:
+                changed.append(str(each.path))
+            if each.path in seen:  # files of other folders, of which a record has the name only
+                self.clocks.pop(each.path, None)
+            seen.add(each.path)
+        if changed:
+            files = counted(len(changed), "file")
+            self.reasons.append(
+                f"{files} of times {_are(changed)} not as converted (size or contents differ): "
+                f"{listed(changed, 5)}"
+            )
+
+    def of_times(self) -> dict[str, Path]:
+        """Return the files from which times were set, by their names at the given paths."""
+        return {self._short(path): path for path in self.clocks.values()}
 
     def _short(self, path: Path) -> str:
         for source in self.sources:
