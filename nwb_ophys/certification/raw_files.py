@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -84,6 +84,7 @@ class RawFiles:
         self._hashes: dict[tuple[Path, Sampling], str | None] = {}
         self.found: dict[PurePosixPath, Path] = {}
         self.clocks: dict[PurePosixPath, Path] = {}
+        self._of_times: set[Path] = set()
         self.reasons: list[str] = []
         self.is_sampled = False
 
@@ -113,16 +114,19 @@ class RawFiles:
     def unread(self, recorded: Iterable[RecordedFile]) -> list[str]:
         """Return the files at the given paths that the conversion did not read."""
         read = {self.found.get(each.path) for each in recorded if each.is_read}
-        return [self._short(path) for path in self.files if path not in read]
+        return [self._short(p) for p in self.files if p not in read and p not in self._of_times]
 
     def match_clocks(self, recorded: Iterable[RecordedFile]) -> None:
         """Find the files from which times were set, and note those that differ."""
         changed, seen = [], set()
         for each in recorded:
             path = self._with_same_name(each) or self._with_same_contents(each)
-            if path is not None and self._is_same(path, each):
+            if path is None:
+                continue
+            self._of_times.add(path)
+            if self._is_same(path, each):
                 self.clocks[each.path] = path
-            elif path is not None:
+            else:
                 changed.append(str(each.path))
             if each.path in seen:  # files of other folders, of which a record has the name only
                 self.clocks.pop(each.path, None)
@@ -134,9 +138,9 @@ class RawFiles:
                 f"{listed(changed, 5)}"
             )
 
-    def of_times(self) -> dict[str, Path]:
-        """Return the files from which times were set, by their names at the given paths."""
-        return {self._short(path): path for path in self.clocks.values()}
+    def without_comparison(self, read: Collection[Path]) -> list[str]:
+        """Return the files of times, as they were, that are not among those that were read."""
+        return [self._short(path) for path in self.clocks.values() if path not in read]
 
     def _short(self, path: Path) -> str:
         for source in self.sources:

@@ -280,9 +280,8 @@ class SourceComparison:
             number = counted(len(places), "object")
             reasons.append(f"the file differs in {number}: {listed(places, 3)}")
         reasons += [*self._files.reasons, *self._reasons]
-        of_times = self._files.of_times()
-        unread = [each for each in self._files.unread(self._recorded) if each not in of_times]
-        uncompared = [name for name, path in of_times.items() if path not in self._clocks_read]
+        unread = self._files.unread(self._recorded)
+        uncompared = self._files.without_comparison(self._clocks_read)
         if uncompared:
             reasons.append(f"times are not compared with their files: {listed(uncompared, 5)}")
         if unread:
