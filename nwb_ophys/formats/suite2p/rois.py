@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from roiextractors import Suite2pSegmentationExtractor
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence
 from nwb_ophys.filetypes.matlab.variables import StoredArray
 from nwb_ophys.filetypes.npy import load_npy, read_npy_header
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
@@ -110,7 +110,8 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
                 raise
             folder = Path(folder_path) / plane_name
             raise CorruptSourceError(
-                f"'{folder}' cannot be read as Suite2p's output: {error!r}. It may be damaged."
+                f"'{folder}' cannot be read as Suite2p's output: {as_sentence(error)} It may be "
+                "damaged."
             ) from error
 
     def get_available_planes(self, folder_path: Any) -> list[str]:
