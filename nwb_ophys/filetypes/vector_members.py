@@ -259,6 +259,13 @@ def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
     try:
         check_npz(path)
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            found = {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive can raise anything
         raise unreadable_file(path, "an .npz file", error) from error
+    arrays = {name: each for name, each in found.items() if isinstance(each, np.ndarray)}
+    if not arrays:
+        raise CorruptSourceError(
+            f"'{path}' is an archive without arrays of NumPy. If it is a sheet of Excel, save it "
+            "as .csv."
+        )
+    return arrays

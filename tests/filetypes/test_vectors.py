@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
@@ -107,6 +109,14 @@ def test_pickles_are_not_loaded(tmp_path):
     np.save(tmp_path / "q.npy", np.array([print, len], object), allow_pickle=True)
     with pytest.raises(UnsafePickleError):
         values_of(tmp_path / "q.npy")
+
+
+def test_a_sheet_of_excel_is_no_archive_of_arrays(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    for name in (None, "time"):
+        with pytest.raises(CorruptSourceError, match="If it is a sheet of Excel, save it as .csv"):
+            values_of(tmp_path / "t.xlsx", name)
 
 
 ISO = [f"2024-05-17T14:30:00.{each}25" for each in range(5)]
