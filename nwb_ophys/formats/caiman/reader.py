@@ -31,6 +31,7 @@ from nwb_ophys.timing import require_rate
 
 # Traces of components by CaImAn's names; "YrA", the residuals, is "R" in some files.
 _TRACES = ("C", "YrA", "F_dff", "S")
+_MOST_LISTED = 10
 _KINDS = {"F_dff": "dff", "C": "denoised", "S": "deconvolved"}
 
 # CaImAn saves all attributes of its estimates, those that are None as a text. Files of other
@@ -224,7 +225,16 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             self._roi_responses.append(Response("background", TransposedTraces(background), ids))
 
     def _read_image(self) -> None:
-        """Set the correlation image; the background's footprints are not the movie's mean."""
+        """Set the correlation image and, of the ring model, the baseline of each pixel.
+
+        The background's footprints are not the movie's mean.
+        """
+        baseline, num_pixels = self._file.array("estimates/b0"), int(np.prod(self._field))
+        if baseline is not None and baseline.size == num_pixels:
+            values = np.asarray(baseline[()]).reshape(-1)
+            self._summary_images["baseline"] = values.reshape(self._field, order="F")
+        elif baseline is not None:
+            self._other_left_out.append(f"b0 has {baseline.size} pixels, the field {num_pixels}")
         image = self._file.array("estimates/Cn")
         if image is None:
             return
@@ -242,7 +252,17 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         if not any(map(len, (*evaluated, *by_hand))):
             return
         accepted = self._flags(evaluated[0])
-        rejected = ~accepted if any(map(len, evaluated)) else self._flags([])
+        # One list alone means that the other one is of the rest.
+        rejected = self._flags(evaluated[1])
+        if len(evaluated[0]) and not len(evaluated[1]):
+            rejected = ~accepted
+        both = np.flatnonzero(accepted & rejected)
+        if len(both):
+            self._other_left_out.append(
+                f"idx_components and idx_components_bad both name {_listed(both)}, which count as "
+                "accepted"
+            )
+            rejected[both] = False
         for own, other, chosen in (
             (accepted, rejected, by_hand[0]),
             (rejected, accepted, by_hand[1]),
@@ -251,7 +271,8 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         how = "evaluation" + (", or a person," if any(map(len, by_hand)) else "")
         self._set("is_accepted", accepted, f"Whether CaImAn's {how} accepted the component.")
         if not np.array_equal(rejected, ~accepted):
-            self._set("is_rejected", rejected, "Whether a person rejected the component.")
+            who = "CaImAn's evaluation" if any(map(len, evaluated)) else "a person"
+            self._set("is_rejected", rejected, f"Whether {who} rejected the component.")
         if any(map(len, by_hand)):
             words = np.full(len(accepted), "unassigned", dtype="U10")
             words[by_hand[0]], words[by_hand[1]] = "accepted", "rejected"
@@ -325,6 +346,8 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         ]
         if odd:
             self._other_left_out.append(f"{', '.join(odd)} hold other values than real numbers")
+        if isinstance(self._file.get("estimates/W"), h5py.Group):
+            self._other_left_out.append("W holds the weights of the background's ring model")
         if isinstance(self._file.get("estimates/discarded_components"), h5py.Group):
             self._other_left_out.append(
                 "discarded_components holds components that a selection removed"
@@ -406,3 +429,10 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
     def __del__(self) -> None:
         if getattr(self, "_file", None) is not None:
             self._file.close()
+
+
+def _listed(indices: NDArray[Any]) -> str:
+    """Return some components in words."""
+    more = f" and {len(indices) - _MOST_LISTED} more" if len(indices) > _MOST_LISTED else ""
+    one = "the component" if len(indices) == 1 else "the components"
+    return f"{one} {', '.join(map(str, indices[:_MOST_LISTED]))}{more}"
