@@ -382,7 +382,10 @@ def movies_not_read(folder: Path | PathProbe, planes: Sequence[str]) -> list[str
 
 def bad_frames(ops: Mapping[str, Any]) -> list[int]:
     """Return the frames that Suite2p or its user marked as bad (``badframes``)."""
-    marks = np.asarray(ops.get("badframes", ()))
+    try:
+        marks = np.asarray(ops.get("badframes", ()))
+    except ValueError:  # lists of different lengths
+        return []
     are_marks = marks.ndim == 1 and marks.dtype.kind in "biuf"
     return [int(each) for each in np.flatnonzero(marks)] if are_marks else []
 

@@ -63,6 +63,19 @@ def _check_stat(path: Path, data: NDArray[Any]) -> None:
             raise CorruptSourceError(
                 f"'{path}': ROI {index} must have ypix, xpix and lam of the same length."
             )
+        if not all(_are_whole(roi[key]) for key in ("ypix", "xpix")):
+            raise CorruptSourceError(
+                f"'{path}': ROI {index} has rows (ypix) or columns (xpix) that are no whole "
+                "numbers; a program has changed them. Write them as integers from 0."
+            )
+
+
+def _are_whole(values: Any) -> bool:
+    """Return whether all values are whole numbers, which an empty list is as well."""
+    array = np.asarray(values)
+    if array.dtype.kind == "f":
+        return bool((array == np.rint(array)).all())
+    return array.dtype.kind in "iu"
 
 
 def _load_flags(path: Path) -> NDArray[Any] | None:

@@ -48,6 +48,9 @@ def statistics_of(
 
 
 def _number(value: Any) -> float:
-    array = np.asarray(np.nan if value is None else value)
+    try:
+        array = np.asarray(np.nan if value is None else value)
+    except ValueError:  # lists of different lengths
+        return np.nan
     is_number = array.dtype.kind in "iuf" and array.size == 1
     return float(array.reshape(-1)[0]) if is_number else np.nan

@@ -412,3 +412,11 @@ def test_bad_frames_are_named(folder):
     (note,) = _notes(folder)
     assert note.startswith(f"'{folder / 'plane1'}' has 2 frames that its settings mark as bad")
     assert note.endswith("the marks are left out. Frames from 0: 2, 7.")
+
+
+def test_a_plane_without_rois_is_not_damaged(tmp_path):
+    folder = write_suite2p(tmp_path, simulate_recording(num_samples=12))
+    for path in (folder / "plane0").glob("*.npy"):
+        if path.name != "ops.npy":
+            np.save(path, np.load(path, allow_pickle=True)[:0], allow_pickle=True)
+    assert _notes(folder) == []

@@ -259,6 +259,12 @@ def _without(key):
         ("stat", lambda stat: np.arange(5), "does not hold a list of ROIs"),
         ("stat", lambda stat: np.array(5, dtype=object), "does not hold a list of ROIs"),
         ("stat", _stat(ypix=[1, 2]), "ROI 2 must have ypix, xpix and lam of the same length"),
+        (
+            "stat",
+            _stat(ypix=[1.5], xpix=[2.0], lam=[1.0]),
+            "ROI 2 has .* that are no whole numbers",
+        ),
+        ("stat", _stat(ypix=["a"], xpix=[2], lam=[1.0]), "ROI 2 has .* that are no whole numbers"),
         ("stat", _stat(lam=None), "ROI 2 must have ypix, xpix and lam"),
         ("stat", _stat(ypix=[99], xpix=[3], lam=[1.0]), "ROI 2 reaches beyond the field"),
         ("stat", _stat(ypix=[3], xpix=[-1], lam=[1.0]), "ROI 2 reaches beyond the field"),
