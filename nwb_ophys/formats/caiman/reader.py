@@ -247,8 +247,8 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
     def _read_acceptance(self) -> None:
         """Set acceptance where components were evaluated, or accepted and rejected by hand."""
-        evaluated = [self._indices(name) for name in ("idx_components", "idx_components_bad")]
-        by_hand = [self._indices(name) for name in ("accepted_list", "rejected_list")]
+        evaluated = self._pair_of_indices("idx_components", "idx_components_bad")
+        by_hand = self._pair_of_indices("accepted_list", "rejected_list")
         if not any(map(len, (*evaluated, *by_hand))):
             return
         accepted = self._flags(evaluated[0])
@@ -288,21 +288,33 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         flags[np.asarray(indices, dtype=int)] = True
         return flags
 
-    def _indices(self, name: str) -> NDArray[Any]:
-        """Return indices of components; empty where CaImAn wrote none, or those of others."""
+    def _pair_of_indices(self, *names: str) -> list[NDArray[Any]]:
+        """Return the indices of two lists; both empty where one of them is of other components."""
+        found = [self._indices(name) for name in names]
+        faults = [each for each in found if isinstance(each, str)]
+        if not faults:
+            return [each for each in found if not isinstance(each, str)]
+        others = [n for n, e in zip(names, found, strict=True) if not isinstance(e, str) and len(e)]
+        with_it = f", so that {others[0]} may be of other components as well" if others else ""
+        self._other_left_out.append("; ".join(faults) + with_it)
+        return [np.zeros(0, dtype=int)] * 2
+
+    def _indices(self, name: str) -> NDArray[Any] | str:
+        """Return indices of components, empty where CaImAn wrote none; or what is wrong of them."""
         stored, count = self._file.array(f"estimates/{name}"), len(self._roi_ids)
         if stored is None:
             return np.zeros(0, dtype=int)
         found = np.asarray(stored[()]).reshape(-1)
         if found.dtype == bool and len(found) == count:
             return np.flatnonzero(found)
-        indices = found.astype(int)
-        others = indices[(indices < 0) | (indices >= count)]
+        if not (found == np.rint(found)).all():
+            return f"{name} has values that are no whole numbers"
+        others = found[(found < 0) | (found >= count)]
         if len(others):
-            self._other_left_out.append(
-                f"{name} names the component {others[-1]}, the masks are of {count}, from 0"
-            )
-            return np.zeros(0, dtype=int)
+            return f"{name} names the component {others[-1]:.0f}, the masks are of {count}, from 0"
+        indices = found.astype(int)
+        if len(np.unique(indices)) != len(indices):
+            return f"{name} names a component twice"
         return indices
 
     def _read_qualities(self) -> None:

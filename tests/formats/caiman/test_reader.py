@@ -558,6 +558,10 @@ def test_names_of_the_movie(tmp_path):
     [
         ({"idx_components": [7]}, "idx_components names the component 7, the masks are of 5"),
         ({"idx_components": [-1]}, "idx_components names the component -1, the masks are of 5"),
+        ({"idx_components": [0.5]}, "idx_components has values that are no whole numbers"),
+        ({"idx_components": [0, np.nan]}, "idx_components has values that are no whole numbers"),
+        ({"idx_components": [1, 0, 1, 0, 0]}, "idx_components names a component twice"),
+        ({"idx_components_bad": [5]}, "so that idx_components may be of other components as well"),
         ({"SNR_comp": np.ones(8)}, "SNR_comp is of 8 components, the masks of 5"),
         ({"r_values": np.ones(2)}, "r_values is of 2 components, the masks of 5"),
         ({"cnn_preds": np.ones(4)}, "cnn_preds is of 4 components, the masks of 5"),
@@ -605,6 +609,14 @@ def test_decisions_by_hand_without_an_evaluation(tmp_path):
     assert table["Rejected"].data[:].tolist() == [0, 0, 0, 0, 1]
     words = ["unassigned", "accepted", "unassigned", "accepted", "rejected"]
     assert list(table["curation"].data) == words
+
+
+def test_a_list_of_other_components_makes_the_other_one_doubtful(tmp_path):
+    """Lists that count from 1 show it in one of the two only."""
+    path = _write(tmp_path, accepted=[0, 1])
+    _edit(path, estimates__idx_components=[1, 2], estimates__idx_components_bad=[3, 4, 5])
+    extractor = _warned(path, "idx_components_bad names the component 5, the masks are of 5")
+    assert "is_accepted" not in extractor.get_property_keys()
 
 
 def test_components_in_neither_list_of_the_evaluation_are_undecided(tmp_path):
