@@ -208,10 +208,21 @@ class CnmfeExtractor(PixelRois):
             ),
         }
         for field, (key, description) in described.items():
-            numbers = output.get(field)
-            if not hasattr(numbers, "shape") or math.prod(numbers.shape) != self.get_num_rois():
+            numbers, count = output.get(field), self.get_num_rois()
+            if not hasattr(numbers, "shape") or not math.prod(numbers.shape):
                 continue
-            values = np.asarray(numbers).reshape(-1).astype(np.int64)
+            found = np.asarray(numbers).reshape(-1)
+            if len(found) != count or not (found == np.rint(found)).all():
+                fault = f"are of {len(found)} components, the masks of {count}"
+                if len(found) == count:
+                    fault = "have values that are no whole numbers"
+                warnings.warn(
+                    f"'{self._file.path}': {field} {fault}; they are left out.",
+                    UserWarning,
+                    stacklevel=4,
+                )
+                continue
+            values = found.astype(np.int64)
             if len(values) and (field == "ids" or values.any()):
                 self.set_property(key, values, self._roi_ids, description=description)
 

@@ -407,3 +407,14 @@ def test_the_files_of_several_movies_are_named(tmp_path, opened):
     extractor.close()
     made = CnmfeSegmentationInterface(tmp_path / "a.mat").made_from()
     assert made.files == ("one.tif", "two.tif")
+
+
+def test_numbers_of_other_components_are_named(tmp_path, opened):
+    for values, fault in (
+        ({"ids": np.arange(4.0)}, "ids are of 4 components, the masks of 5; they are left out"),
+        ({"tags": np.arange(5) / 2}, "tags have values that are no whole numbers"),
+    ):
+        with pytest.warns(UserWarning, match=fault):
+            extractor = opened(_with(tmp_path / "a.mat", **values))
+        assert "cnmfe_tags" not in extractor.get_property_keys()
+        extractor.close()
