@@ -84,7 +84,9 @@ class RawFiles:
         self._hashes: dict[tuple[Path, Sampling], str | None] = {}
         self.found: dict[PurePosixPath, Path] = {}
         self.clocks: dict[PurePosixPath, Path] = {}
-        self._of_times: set[Path] = set()
+        self.ambiguous_clocks: set[PurePosixPath] = set()
+        # Files of times at the given paths, and whether they are as they were.
+        self._of_times: dict[Path, bool] = {}
         self.reasons: list[str] = []
         self.is_sampled = False
 
@@ -120,16 +122,18 @@ class RawFiles:
         """Find the files from which times were set, and note those that differ."""
         changed, seen = [], set()
         for each in recorded:
-            path = self._with_same_name(each) or self._with_same_contents(each)
+            path = self._with_same_contents(each) or self._with_same_name(each)
             if path is None:
                 continue
-            self._of_times.add(path)
-            if self._is_same(path, each):
+            is_same = self._is_same(path, each)
+            self._of_times[path] = is_same
+            if is_same:
                 self.clocks[each.path] = path
             else:
                 changed.append(str(each.path))
             if each.path in seen:  # files of other folders, of which a record has the name only
                 self.clocks.pop(each.path, None)
+                self.ambiguous_clocks.add(each.path)
             seen.add(each.path)
         if changed:
             files = counted(len(changed), "file")
@@ -140,7 +144,8 @@ class RawFiles:
 
     def without_comparison(self, read: Collection[Path]) -> list[str]:
         """Return the files of times, as they were, that are not among those that were read."""
-        return [self._short(path) for path in self.clocks.values() if path not in read]
+        same = (path for path, is_same in self._of_times.items() if is_same)
+        return [self._short(path) for path in same if path not in read]
 
     def _short(self, path: Path) -> str:
         for source in self.sources:

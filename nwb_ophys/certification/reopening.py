@@ -180,9 +180,13 @@ class StreamClocks:
     def _read(self, name: str, clock: Mapping[str, Any]) -> str | None:
         """Set the times of a stream from a file; return why this is not possible, or None."""
         settings = {str(key): value for key, value in clock.items() if key not in ("file", "kind")}
-        path = self._files.clocks.get(PurePosixPath(str(clock.get("file"))))
+        recorded = PurePosixPath(str(clock.get("file")))
+        path = self._files.clocks.get(recorded)
         if path is None:
-            return f"the times were set from '{clock.get('file')}', which is not among the sources"
+            why = "which is not among the sources"
+            if recorded in self._files.ambiguous_clocks:
+                why = "a name that several files of times have"
+            return f"the times were set from '{recorded}', {why}"
         given = {**settings, "file": path, **({"stream": name} if name else {})}
         kind = "pulses" if clock.get("kind") == "pulses" else "times"
         try:

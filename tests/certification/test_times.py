@@ -122,3 +122,28 @@ def test_times_that_were_set_in_python_are_named(raw, tmp_path):
     path = converted(raw, tmp_path / "a.nwb", lambda movie: movie.set_aligned_timestamps(UNEVEN))
     (line,) = verify(path, raw).not_compared
     assert line == f"'{SERIES}/timestamps': the times were set by the user"
+
+
+def test_files_of_one_name_in_several_folders_are_not_mistaken(raw, tmp_path):
+    """A record has only the names of files outside of the folder of the sources."""
+    recording = simulate_recording(num_samples=12, num_rows=24, num_columns=34, num_cells=1)
+    write_tiff(raw / "other.tif", recording.movie)
+    given = []
+    for index, name in enumerate(("movie", "other")):
+        (tmp_path / name).mkdir()
+        table(tmp_path / name, UNEVEN + index)
+        given.append({"file": tmp_path / name / "clock.csv", "stream": name})
+    source = OphysConverter(
+        {
+            n: TiffImagingInterface(raw / f"{n}.tif", sampling_frequency=30.0)
+            for n in ("movie", "other")
+        }
+    )
+    apply_times(source, times=given)
+    path = source.run_conversion(tmp_path / "a.nwb", metadata=METADATA, progress=False)
+    report = verify(path, [raw, tmp_path / "movie", tmp_path / "other"])
+    assert report.is_equal
+    assert len(report.not_compared) == 2
+    assert all("a name that several files of times have" in each for each in report.not_compared)
+    (reason,) = report.answer.reasons
+    assert reason == "times are not compared with their files: 'clock.csv', 'clock.csv'"
