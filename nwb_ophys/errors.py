@@ -245,15 +245,26 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+_LONGEST_REASON = 400
+
+
 def as_sentence(error: object) -> str:
     """Return the message of an error, with one full stop at its end.
+
+    Errors of other packages become one line of limited length: they may repeat damaged text.
 
     Parameters
     ----------
     error : BaseException or str
         Error of any package, or its message, which may or may not end with a stop.
     """
-    return f"{str(error).rstrip('.')}."
+    text = str(error)
+    if isinstance(error, KeyError) and not isinstance(error, NwbOphysError):
+        text = f"there is no {text}"
+    if isinstance(error, BaseException) and not isinstance(error, NwbOphysError):
+        text = " ".join(text.split()) or type(error).__name__
+        text = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"
+    return f"{text.rstrip('.')}."
 
 
 _MOST_SHOWN = 300

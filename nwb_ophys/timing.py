@@ -268,6 +268,11 @@ def times_follow(is_so: bool = True) -> Iterator[None]:
         _TIMES_FOLLOW.reset(token)
 
 
+def do_times_follow() -> bool:
+    """Return whether the times of the sources will be set after they are opened."""
+    return _TIMES_FOLLOW.get()
+
+
 def require_rate(error: Exception) -> None:
     """Raise the error of a source without a rate, unless the times of its samples will be set.
 
@@ -278,7 +283,7 @@ def require_rate(error: Exception) -> None:
     error : Exception
         States how to give the rate.
     """
-    if not _TIMES_FOLLOW.get():
+    if not do_times_follow():
         raise error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -83,6 +83,10 @@ class RawFiles:
             self._by_name.setdefault(path.name, []).append(path)
         self._hashes: dict[tuple[Path, Sampling], str | None] = {}
         self.found: dict[PurePosixPath, Path] = {}
+        self.clocks: dict[PurePosixPath, Path] = {}
+        self.ambiguous_clocks: set[PurePosixPath] = set()
+        # Files of times at the given paths, and whether they are as they were.
+        self._of_times: dict[Path, bool] = {}
         self.reasons: list[str] = []
         self.is_sampled = False
 
@@ -112,13 +116,36 @@ class RawFiles:
     def unread(self, recorded: Iterable[RecordedFile]) -> list[str]:
         """Return the files at the given paths that the conversion did not read."""
         read = {self.found.get(each.path) for each in recorded if each.is_read}
-        return [self._short(path) for path in self.files if path not in read]
+        return [self._short(p) for p in self.files if p not in read and p not in self._of_times]
 
-    def of_times(self, recorded: Sequence[RecordedFile]) -> list[str]:
-        """Return the files at the given paths from which times were read, as they were."""
-        found = (self._with_same_name(each) or self._with_same_contents(each) for each in recorded)
-        pairs = zip(found, recorded, strict=True)
-        return [self._short(p) for p, each in pairs if p is not None and self._is_same(p, each)]
+    def match_clocks(self, recorded: Iterable[RecordedFile]) -> None:
+        """Find the files from which times were set, and note those that differ."""
+        changed, seen = [], set()
+        for each in recorded:
+            path = self._with_same_contents(each) or self._with_same_name(each)
+            if path is None:
+                continue
+            is_same = self._is_same(path, each)
+            self._of_times[path] = is_same
+            if is_same:
+                self.clocks[each.path] = path
+            else:
+                changed.append(str(each.path))
+            if each.path in seen:  # files of other folders, of which a record has the name only
+                self.clocks.pop(each.path, None)
+                self.ambiguous_clocks.add(each.path)
+            seen.add(each.path)
+        if changed:
+            files = counted(len(changed), "file")
+            self.reasons.append(
+                f"{files} of times {_are(changed)} not as converted (size or contents differ): "
+                f"{listed(changed, 5)}"
+            )
+
+    def without_comparison(self, read: Collection[Path]) -> list[str]:
+        """Return the files of times, as they were, that are not among those that were read."""
+        same = (path for path, is_same in self._of_times.items() if is_same)
+        return [self._short(path) for path in same if path not in read]
 
     def _short(self, path: Path) -> str:
         for source in self.sources:

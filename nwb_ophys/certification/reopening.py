@@ -19,10 +19,11 @@ from pynwb import NWBFile
 
 from nwb_ophys.certification.raw_files import RawFiles
 from nwb_ophys.converter import OphysConverter
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import NwbOphysError, SourceError
 from nwb_ophys.interfaces import BaseOphysInterface
 from nwb_ophys.metadata import alternatives, type_hints
 from nwb_ophys.metadata.value_texts import parse_options
+from nwb_ophys.opening.times import apply_times
 from nwb_ophys.registry import formats
 from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
@@ -37,6 +38,22 @@ _NEVER_RECORDED = ("trust_pickles", "allow_outside")
 
 
 @attrs.frozen(kw_only=True)
+class Start:
+    """Times of a series with a constant rate.
+
+    Attributes
+    ----------
+    starting_time : float
+        In seconds.
+    rate : float
+        In Hz.
+    """
+
+    starting_time: float
+    rate: float
+
+
+@attrs.frozen(kw_only=True)
 class Replanned:
     """Datasets that the sources of a record make.
 
@@ -45,15 +62,21 @@ class Replanned:
     sources : dict of str to Source
         Values of the datasets of numbers, by location.
     interfaces : dict of str to BaseOphysInterface
-    set_times : bool
-        Whether the user had set times, which the sources do not have.
+    starts : dict of str to Start
+        Time of the first sample and rate of each series that has no timestamps, by location.
+    unknown_times : dict of str to str
+        Streams whose times the user had set and no file states, with the reason.
+    clocks : set of pathlib.Path
+        Files of times that were read again.
     nwbfile : pynwb.NWBFile
         Everything that this record and those before it make.
     """
 
     sources: dict[str, Source]
     interfaces: dict[str, Any]
-    set_times: bool
+    starts: dict[str, Start]
+    unknown_times: dict[str, str]
+    clocks: set[Path]
     nwbfile: NWBFile
 
 
@@ -93,18 +116,85 @@ def replan(
             chosen = chosen[""]
         else:
             source = OphysConverter(interfaces)
+        clocks = StreamClocks(source, interfaces, files)
+        for each in streams:
+            clocks.set_again(each)
         prepared = source.prepare(metadata, chosen, joins_file=before is not None)
-        known = set() if before is None else {name for name, _ in _numbers_of(before)}
+        known = set() if before is None else {name for name, _ in _values_of(before)}
         nwbfile = prepared.new_nwbfile() if before is None else before
         prepared.add_to(nwbfile)
         complete_tables_without_masks(nwbfile)
-        sources = {name: each for name, each in _numbers_of(nwbfile) if name not in known}
+        values = {name: each for name, each in _values_of(nwbfile) if name not in known}
     return Replanned(
-        sources=sources,
+        sources={name: each for name, each in values.items() if not isinstance(each, Start)},
         interfaces=interfaces,
-        set_times=any(each.get("times_are_set") for each in streams),
+        starts={name: each for name, each in values.items() if isinstance(each, Start)},
+        unknown_times=clocks.unknown,
+        clocks=clocks.read,
         nwbfile=nwbfile,
     )
+
+
+class StreamClocks:
+    """Times that a user had set for streams, set again from the files that state them.
+
+    Parameters
+    ----------
+    source : OphysConverter or BaseOphysInterface
+        The streams, opened again.
+    interfaces : mapping of str to BaseOphysInterface
+    files : RawFiles
+        With the files of times.
+
+    Attributes
+    ----------
+    unknown : dict of str to str
+        Streams whose times could not be set again, with the reason.
+    read : set of pathlib.Path
+        Files that were read.
+    """
+
+    def __init__(self, source: Any, interfaces: Mapping[str, Any], files: RawFiles) -> None:
+        self._source, self._interfaces, self._files = source, interfaces, files
+        self.unknown: dict[str, str] = {}
+        self.read: set[Path] = set()
+
+    def set_again(self, stream: Mapping[str, Any]) -> None:
+        """Set the times of a stream as its record states."""
+        if not stream.get("times_are_set"):
+            return
+        name = str(stream["name"])
+        interface, clock = self._interfaces[name], stream.get("times_from")
+        start = stream.get("aligned_starting_time")
+        reason = "the times were set by the user" if start is None else None
+        if isinstance(clock, Mapping):
+            reason = self._read(name, clock)
+        if reason is None and isinstance(start, (int, float)):
+            interface.set_aligned_starting_time(start)
+        if reason is not None:
+            self.unknown[name] = reason
+        if is_without_times(interface.extractor):
+            # These are not compared; without any times it could not be planned.
+            interface.set_aligned_timestamps(np.arange(interface.extractor.get_num_samples()))
+
+    def _read(self, name: str, clock: Mapping[str, Any]) -> str | None:
+        """Set the times of a stream from a file; return why this is not possible, or None."""
+        settings = {str(key): value for key, value in clock.items() if key not in ("file", "kind")}
+        recorded = PurePosixPath(str(clock.get("file")))
+        path = self._files.clocks.get(recorded)
+        if path is None:
+            why = "which is not among the sources"
+            if recorded in self._files.ambiguous_clocks:
+                why = "a name that several files of times have"
+            return f"the times were set from '{recorded}', {why}"
+        given = {**settings, "file": path, **({"stream": name} if name else {})}
+        kind = "pulses" if clock.get("kind") == "pulses" else "times"
+        try:
+            apply_times(self._source, **{kind: given})
+        except NwbOphysError as error:
+            return f"the times could not be read again: {str(error).rstrip('.')}"
+        self.read.add(path)
+        return None
 
 
 def _reopened(stream: Mapping[str, Any], files: RawFiles, options: Mapping[str, Any]) -> Any:
@@ -117,13 +207,8 @@ def _reopened(stream: Mapping[str, Any], files: RawFiles, options: Mapping[str, 
         if key in fields and key not in _NEVER_RECORDED
     }
     own = parse_options(options, cls.get_source_schema()["properties"])
-    times_are_set = bool(stream.get("times_are_set"))
-    with times_follow(times_are_set):
-        interface = cls(**{**given, **own})
-    if times_are_set and is_without_times(interface.extractor):
-        # These are not compared; without any times it could not be planned.
-        interface.set_aligned_timestamps(np.arange(interface.extractor.get_num_samples()))
-    return interface
+    with times_follow(bool(stream.get("times_are_set"))):
+        return cls(**{**given, **own})
 
 
 def _interface_class(name: str) -> Any:
@@ -166,13 +251,17 @@ def _argument(
     return value
 
 
-def _numbers_of(nwbfile: Any) -> Iterator[tuple[str, Source]]:
-    """Yield the datasets of numbers of an ``NWBFile`` in memory, as sources."""
+def _values_of(nwbfile: Any) -> Iterator[tuple[str, Source | Start]]:
+    """Yield the datasets of numbers of an ``NWBFile`` in memory, and the times of its series."""
     with restored_after_write(nwbfile), detached_records(nwbfile) as records:
         root = make_manager().build(nwbfile, source="verify", root=True)
         reattach(root, records)
         for location, builder in dataset_builders(root):
             data = data_of(builder)
+            if location.rpartition("/")[2] == "starting_time":
+                rate = builder.attributes.get("rate")
+                yield location, Start(starting_time=float(data), rate=float(rate))
+                continue
             source = source_of(data) or _in_memory(unwrapped(data))
             if source is not None:
                 yield location, source

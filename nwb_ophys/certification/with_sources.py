@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -133,7 +134,7 @@ class SourceComparison:
         self._root, self._storage, self._records, self._options = root, storage, records, options
         self._files = RawFiles(sources, path)
         self._recorded: list[RecordedFile] = []
-        self._clocks: list[RecordedFile] = []
+        self._clocks_read: set[Path] = set()
         self.differences: list[Difference] = []
         self.not_compared: list[str] = []
         self.compared: list[str] = []
@@ -166,12 +167,13 @@ class SourceComparison:
     def _of_record(self, record: Record, resources: Resources) -> None:
         try:
             recorded = recorded_files(record.contents)
-            self._clocks += recorded_files(record.contents, "clock_files")
+            clocks = recorded_files(record.contents, "clock_files")
         except (KeyError, ValueError, TypeError) as error:
             self._reasons.append(f"the record of the source files is damaged ({error})")
             return
         self._recorded.extend(recorded)
         self._files.match(recorded)
+        self._files.match_clocks(clocks)
         self._reasons.extend(_left_out(record.contents))
         try:
             planned = replan(record.contents, self._files, self._options, self._planned)
@@ -181,6 +183,7 @@ class SourceComparison:
             self.not_compared.append(f"not compared with the source: {reason}")
             return
         self._planned = planned.nwbfile
+        self._clocks_read |= planned.clocks
         self._interfaces.extend(planned.interfaces.values())
         self._reasons.extend(_other_channels(planned.interfaces))
         self._compare(record, planned, resources)
@@ -189,8 +192,7 @@ class SourceComparison:
         passes, compared = [], []
         for location, source in _as_stored(planned.sources, record):
             name = location.rpartition("/")[2]
-            if planned.set_times and name in _TIMES:
-                self.not_compared.append(f"'{location}': the times were set by the user")
+            if planned.unknown_times and name in _TIMES:
                 continue
             stored = self._stored(location, source)
             if stored is None:
@@ -213,6 +215,38 @@ class SourceComparison:
                 self.compared.append(item.location)
             else:
                 self.differences.append(found)
+        if not planned.unknown_times:
+            self._compare_starts(planned)
+        self._note_times(record, planned)
+
+    def _compare_starts(self, planned: Replanned) -> None:
+        """Compare the first time and the rate of series without timestamps."""
+        for location, start in planned.starts.items():
+            try:
+                dataset = self._root[location]
+                stored = float(np.asarray(dataset[()]).reshape(-1)[0])
+                rate = float(dataset.attrs["rate"])
+            except Exception:  # noqa: S112 - of any backend: it is absent, or something else
+                continue
+            pairs = ((stored, start.starting_time, "s"), (rate, start.rate, "Hz"))
+            messages = [
+                f"{found:.9g} {unit} in the file, {expected:.9g} {unit} in the source"
+                for found, expected, unit in pairs
+                if not math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
+            ]
+            for message in messages:
+                self._add(location, message)
+            self.compared += [] if messages else [location]
+
+    def _note_times(self, record: Record, planned: Replanned) -> None:
+        """Note the times that were written, and not compared."""
+        done = {*self.compared, *(each.location for each in self.differences)}
+        reason = "; ".join(dict.fromkeys(planned.unknown_times.values()))
+        self.not_compared += [
+            f"'{location}': {reason or 'the source states its times in another way'}"
+            for location in sorted({*record.values, *record.datasets} - done)
+            if location.rpartition("/")[2] in _TIMES
+        ]
 
     def _stored(self, location: str, source: Source) -> Any:
         """Return the dataset of the file, or None where it differs in presence or shape."""
@@ -246,17 +280,17 @@ class SourceComparison:
             number = counted(len(places), "object")
             reasons.append(f"the file differs in {number}: {listed(places, 3)}")
         reasons += [*self._files.reasons, *self._reasons]
-        of_times = self._files.of_times(self._clocks)
-        unread = [each for each in self._files.unread(self._recorded) if each not in of_times]
-        if of_times:
-            reasons.append(f"times are not compared with their files: {listed(of_times, 5)}")
+        unread = self._files.unread(self._recorded)
+        uncompared = self._files.without_comparison(self._clocks_read)
+        if uncompared:
+            reasons.append(f"times are not compared with their files: {listed(uncompared, 5)}")
         if unread:
             number = counted(len(unread), "file")
             reasons.append(f"the conversion did not read {number} there: {listed(unread, 5)}")
         return SourceAnswer(
             reasons=tuple(dict.fromkeys(reasons)),
             num_datasets=len(self.compared),
-            num_files=len(self._files.found),
+            num_files=len({*self._files.found.values(), *self._clocks_read}),
             is_sampled=self._files.is_sampled,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -29,14 +29,14 @@ def is_datetime(text: str) -> bool:
     return _DATETIME.fullmatch(text) is not None
 
 
-def parse_datetimes(texts: Sequence[str], places: Sequence[str]) -> Datetimes:
+def parse_datetimes(texts: Sequence[str], places: Iterable[str]) -> Datetimes:
     """Return the dates and times that texts state.
 
     Parameters
     ----------
     texts : sequence of str
         Such as ``2024-05-17T14:30:00.123456789+02:00``; all with a time zone, or all without.
-    places : sequence of str
+    places : iterable of str
         Place of each text, for messages.
 
     Raises

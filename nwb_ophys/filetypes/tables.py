@@ -193,7 +193,10 @@ def _lines_of(path: Path) -> list[tuple[int, str]]:
 
 
 def _not_text(path: Path) -> CorruptSourceError:
-    return CorruptSourceError(f"'{path}' is not a text file; give a table of text.")
+    return CorruptSourceError(
+        f"'{path}' is not a text file; give a table of text (.csv or .tsv), as which programs such "
+        "as Excel and MATLAB can save it."
+    )
 
 
 def _delimiter_of(lines: Sequence[str]) -> str | None:

@@ -6,7 +6,7 @@ Numbers of HDF5, ``.npy`` and MATLAB 7.3 files stay in the file until they are s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,19 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
-from nwb_ophys.filetypes.files import require_file, unreadable_file
-from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+from nwb_ophys.errors import CorruptSourceError, SourceError, shown
+from nwb_ophys.filetypes.datetime_texts import is_datetime, parse_datetimes
+from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.filetypes.hdf5_values import Hdf5Values
-from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct, StoredArray
-from nwb_ophys.filetypes.npy import check_npz, load_npy
-from nwb_ophys.filetypes.tables import TextTable, read_table
+from nwb_ophys.filetypes.matlab.variables import MatlabFile
+from nwb_ophys.filetypes.vector_members import (
+    Hdf5Members,
+    MatlabMembers,
+    Members,
+    members_in_memory,
+)
 from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
-from nwb_ophys.timing import UNITS, as_nanoseconds
+from nwb_ophys.timing import UNITS, Datetimes, as_nanoseconds
 
 _INDEXED = re.compile(r"(.*?)\[(\d+)\]")
 _MOST_LISTED = 12
@@ -96,168 +100,17 @@ def opened_vector(
     if path.suffix.lower() == ".mat":
         file = MatlabFile(path, "extract")
         try:
-            yield _chosen(_Matlab(path, file.variables), name, names)
+            yield _chosen(MatlabMembers(path, file.variables), name, names)
         finally:
             file.close()
     elif is_hdf5(path):
         with Hdf5Values(path) as opened:
-            yield _chosen(_Hdf5(path, opened), name, names)
+            yield _chosen(Hdf5Members(path, opened), name, names)
     else:
-        yield _chosen(_in_memory(path), name, names)
+        yield _chosen(members_in_memory(path), name, names)
 
 
-class _Members(Mapping[str, Any]):
-    """Arrays of a file by their names, of which only the shapes are read.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-    arrays : mapping of str to array-like
-    """
-
-    kind = "array"
-
-    def __init__(self, path: Path, arrays: Mapping[str, Any]) -> None:
-        self.path, self._arrays = path, arrays
-
-    def __getitem__(self, name: str) -> Any:
-        return self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of an array."""
-        return tuple(int(size) for size in self[name].shape)
-
-    def unit(self, name: str) -> str | None:
-        """Return the unit that the file states for an array."""
-        return None
-
-    def in_utc(self, name: str) -> bool:
-        """Return whether dates and times are in UTC; those of NumPy have no time zone."""
-        return False
-
-
-class _Columns(_Members):
-    """Columns of a table, which become numbers or dates and times when they are asked for."""
-
-    kind = "column"
-
-    def __init__(self, table: TextTable) -> None:
-        keys = table.names or [str(index) for index in range(len(table.columns))]
-        super().__init__(table.path, dict.fromkeys(keys))
-        self._table, self._in_utc = table, False
-
-    def __getitem__(self, name: str) -> Any:
-        index = self._table.index_of(name)
-        found = self._table.datetimes(index)
-        if found is None:
-            return self._table.numbers(index)
-        self._in_utc = found.in_utc
-        return found.nanoseconds.astype("datetime64[ns]")
-
-    def in_utc(self, name: str) -> bool:
-        """Return whether the column that was read has time zones."""
-        return self._in_utc
-
-    def __contains__(self, name: object) -> bool:
-        try:
-            self._table.index_of(str(name))
-        except SourceError:
-            return name in self._arrays  # of several with the name, which is an error later
-        return True
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a column."""
-        return (self._table.num_rows,)
-
-
-class _Matlab(_Members):
-    """Variables of a MATLAB file, and fields of its structs with a slash between the names."""
-
-    kind = "variable"
-
-    def __init__(self, path: Path, variables: MatlabStruct) -> None:
-        super().__init__(path, dict(_arrays_of(variables)))
-        self._variables = variables
-
-    def __getitem__(self, name: str) -> Any:
-        return self._variables.get(name.replace(".", "/"))
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(self[str(name)], (np.ndarray, StoredArray))
-
-
-def _arrays_of(variables: MatlabStruct, depth: int = 2, prefix: str = "") -> Iterator[Any]:
-    for name in variables.names:
-        value = variables.get(name)
-        if isinstance(value, (np.ndarray, StoredArray)):
-            yield f"{prefix}{name}", value
-        elif isinstance(value, MatlabStruct) and depth > 1:
-            yield from _arrays_of(value, depth - 1, f"{prefix}{name}/")
-
-
-class _Hdf5(_Members):
-    """Datasets of an HDF5 file."""
-
-    kind = "dataset"
-
-    def __init__(self, path: Path, opened: Hdf5Values) -> None:
-        outline = read_hdf5_outline(path)
-        found = {} if outline is None else outline.datasets
-        super().__init__(path, {n: s for n, (s, dtype) in found.items() if dtype.kind in "biuf"})
-        self._opened = opened
-
-    def __getitem__(self, name: str) -> Any:
-        return self._opened.array(name.strip("/"))
-
-    def __contains__(self, name: object) -> bool:
-        return self[str(name)] is not None
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Return the shape of a dataset."""
-        return tuple(self._arrays[name]) if name in self._arrays else tuple(self[name].shape)
-
-    def unit(self, name: str) -> str | None:
-        """Return the attribute ``unit`` or ``units`` of a dataset."""
-        stated = [self[name].attrs.get(each) for each in ("unit", "units")]
-        texts = [each.decode() if isinstance(each, bytes) else each for each in stated]
-        return next((each for each in texts if isinstance(each, str)), None)
-
-
-def _in_memory(path: Path) -> _Members:
-    """Return the arrays of a ``.npy`` or ``.npz`` file, or the columns of a table."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    if head.startswith(b"\x93NUMPY"):
-        array = load_npy(path)
-        if array.dtype.names is not None:
-            return _Members(path, {name: array[name] for name in array.dtype.names})
-        return _Members(path, {"": array})
-    if head.startswith(b"PK\x03\x04"):
-        return _Members(path, _load_npz(path))
-    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CorruptSourceError(
-            f"'{path}' is not a file of numbers that can be read: give a table in a text file "
-            "(.csv, .tsv or .txt), or a .npy, .npz, MATLAB or HDF5 file."
-        )
-    return _Columns(read_table(path))
-
-
-def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        check_npz(path)
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:  # a damaged archive can raise anything
-        raise unreadable_file(path, "an .npz file", error) from error
-
-
-def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vector:
+def _chosen(members: Members, name: str | None, names: re.Pattern[str]) -> Vector:
     """Return the vector that is meant."""
     if name is None:
         name = _meant(members, names)
@@ -270,14 +123,18 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
             name, index = "", int(name)
     if name not in members:
         raise SourceError(
-            f"'{members.path}' has no {members.kind} '{name}'{_that_are_there(members)}"
+            members.unreadable(name)
+            or f"'{members.path}' has no {members.kind} '{name}'{_that_are_there(members)}"
         )
     values = members[name]
-    shown = name if index is None else f"{name}[{index}]"
-    label = f"{members.kind}{f' {shown!r}' if shown else ''} of '{members.path}'"
-    is_dates = values.dtype.kind == "M"
-    if is_dates:
+    named = name if index is None else f"{name}[{index}]"
+    label = f"{members.kind}{f' {named!r}' if named else ''} of '{members.path}'"
+    in_utc = members.in_utc(name) if values.dtype.kind == "M" else None
+    if in_utc is not None:
         values = as_nanoseconds(values, f"The values of the {label}")
+    elif values.dtype.kind in "OSU":
+        dated = _datetimes_of(_one_axis(values, index, label), label)
+        values, in_utc, index = dated.nanoseconds, dated.in_utc, None
     if values.dtype.kind not in "biuf":
         raise SourceError(f"The {label} is of type {values.dtype}, not of numbers.")
     return Vector(
@@ -285,13 +142,40 @@ def _chosen(members: _Members, name: str | None, names: re.Pattern[str]) -> Vect
         name=name,
         values=_one_axis(values, index, label),
         unit=members.unit(name),
-        in_utc=members.in_utc(name) if is_dates else None,
+        in_utc=in_utc,
     )
 
 
-def _meant(members: _Members, names: re.Pattern[str]) -> str:
+def _datetimes_of(values: NDArray[Any], label: str) -> Datetimes:
+    """Return the dates and times that texts state.
+
+    Raises
+    ------
+    SourceError
+        If they are something else.
+    """
+    found = [e.decode("utf-8", "replace") if isinstance(e, bytes) else e for e in values[:]]
+    texts = [each.strip() if isinstance(each, str) else "" for each in found]
+    if not texts or not is_datetime(texts[0]):
+        said = f"texts such as {shown(texts[0])}" if texts and texts[0] else "other values"
+        raise SourceError(
+            f"The {label} has {said}, not numbers, nor dates and times in the form of ISO 8601, "
+            "such as 2024-05-17T14:30:00.125. Write one of these, or name another."
+        )
+    return parse_datetimes(texts, (f"The {label}, index {i}" for i in range(len(texts))))
+
+
+def _meant(members: Members, names: re.Pattern[str]) -> str:
     """Return the name of the only vector, or of the only one with such a name."""
     vectors = [name for name in members if _is_vector(members.shape(name))]
+    named = [name for name in vectors if names.fullmatch(bare_name(name))]
+    texts = [name for name in members.texts if names.fullmatch(bare_name(name))]
+    objects = [members.unreadable(name) for name in texts]
+    texts = [name for name in texts if name in members and _is_vector(members.shape(name))]
+    if not named and not texts and any(objects):
+        raise SourceError(next(filter(None, objects)))
+    if texts:
+        vectors = named + texts
     if len(vectors) == 1:
         return vectors[0]
     if list(members) == [""]:
@@ -299,6 +183,8 @@ def _meant(members: _Members, names: re.Pattern[str]) -> str:
     named = [name for name in vectors if names.fullmatch(bare_name(name))]
     if len(named) == 1:
         return named[0]
+    if not vectors and (reason := members.unreadable(None)) is not None:
+        raise SourceError(reason)
     raise SourceError(
         f"It is not clear which {members.kind} of '{members.path}' is meant"
         f"{_that_are_there(members)} Name one after two colons, as in "
@@ -339,7 +225,7 @@ def _is_vector(shape: Sequence[int]) -> bool:
     return len(shape) > 0 and max(shape) == int(np.prod(shape)) and max(shape) > 1
 
 
-def _that_are_there(members: _Members) -> str:
+def _that_are_there(members: Members) -> str:
     shown = [
         f"'{name}' {members.shape(name)}" if name else f"an array of {members.shape(name)}"
         for name in list(members)[:_MOST_LISTED]

@@ -65,6 +65,8 @@ class TimeAlignment:
     """File from which the times were set; None for times of another origin."""
     _unshifted: NDArray[np.float64] | None = None
     """Times before the shift; None when they were not shifted."""
+    _shift_s = 0.0
+    """Seconds by which they were shifted."""
     _datetimes: Datetimes | None = None
     """Dates and times of the samples, which become seconds when the start of the session is known.
     """
@@ -104,6 +106,11 @@ class TimeAlignment:
     def timestamps_are_set(self) -> bool:
         """Return whether the user has set a time for each sample, not only a shift of all."""
         return self._is_aligned and self._unshifted is None
+
+    @property
+    def aligned_starting_time(self) -> float | None:
+        """Return the seconds by which the user has shifted all times; None without a shift."""
+        return self._shift_s if self._is_aligned and self._unshifted is not None else None
 
     @property
     def is_shifted(self) -> bool:
@@ -240,7 +247,7 @@ class TimeAlignment:
     def _shift(self, t0: float) -> None:
         unshifted = self.get_timestamps() if self._unshifted is None else self._unshifted
         self._set_times(unshifted + t0)
-        self._unshifted = unshifted
+        self._unshifted, self._shift_s = unshifted, t0
 
     @_former_names(unaligned="unaligned_timestamps", aligned="aligned_timestamps")
     def align_by_interpolation(

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 from hdmf.utils import get_data_shape
 from pynwb import NWBFile
-from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
+from pynwb.ophys import OnePhotonSeries, RoiResponseSeries, TwoPhotonSeries
 
 from nwb_ophys.errors import MetadataError, OptionError
 from nwb_ophys.interfaces.arguments import stub_of
@@ -360,6 +360,29 @@ def _timed_series(name: str, series: Any) -> Timed:
     else:
         clock = Clock(rate=series.rate, starting_time=series.starting_time or 0.0)
     return Timed(name=name, num_samples=get_data_shape(series.data)[0], clock=clock)
+
+
+def span_of(nwbfile: NWBFile) -> tuple[float, float] | None:
+    """Return the first and the last time of the movies and traces of a file; None without any.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    """
+    spans = []
+    for series in nwbfile.objects.values():
+        if isinstance(series, (TwoPhotonSeries, OnePhotonSeries, RoiResponseSeries)):
+            shape = get_data_shape(series.data)
+            if shape and shape[0] and series.rate:
+                start = float(series.starting_time or 0.0)
+                spans.append((start, start + shape[0] / float(series.rate)))
+            elif shape and shape[0] and series.timestamps is not None:
+                times = np.asarray(_values(series.timestamps), dtype=np.float64)
+                times = times[np.isfinite(times)]
+                spans += [(float(times.min()), float(times.max()))] if times.size else []
+    if not spans:
+        return None
+    return min(first for first, _ in spans), max(last for _, last in spans)
 
 
 def _values(stored: Any) -> Any:

@@ -139,12 +139,16 @@ class ConversionProvenance(Provenance):
         }
 
     def _clock_of(self, interface: Any) -> dict[str, Any]:
-        """Return the file from which the times were set, with the rules, if there is one."""
+        """Return the file from which the times were set, with the rules, and the shift of all."""
+        found: dict[str, Any] = {}
+        start = getattr(interface, "aligned_starting_time", None)
+        if start is not None:
+            found["aligned_starting_time"] = start
         origin = getattr(interface, "times_origin", None)
-        if origin is None:
-            return {}
-        file = self._shortener.path(origin.path)
-        return {"times_from": {"file": file, **self._plain(origin.settings)}}
+        if origin is not None:
+            file = self._shortener.path(origin.path)
+            found["times_from"] = {"file": file, **self._plain(origin.settings)}
+        return found
 
     def _opened_as(self, interface: Any) -> dict[str, Any]:
         cls: Any = type(interface)

@@ -20,6 +20,7 @@ from nwb_ophys.filetypes.tables import TextTable, read_table, typed_column
 from nwb_ophys.filetypes.vectors import split_unit
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.movies_in_file import span_of
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     DeepDict,
@@ -156,6 +157,7 @@ class TrialsInterface(BaseOphysInterface):
         self.parse_options(options)
         trials = self.extractor
         starts, stops = trials.times_in(nwbfile)
+        _warn_of_other_clock(self.source.file_path, starts, nwbfile)
         return add_trials(
             nwbfile,
             starts,
@@ -178,6 +180,24 @@ class TrialsInterface(BaseOphysInterface):
             span = f"{trials.first.in_words(0)} to {last.in_words(0)}"
         number = counted(len(trials.start_times), "trial")
         return f"{number} of {source} from {span}; further columns: {columns}."
+
+
+def _warn_of_other_clock(path: Path, starts: NDArray[np.float64], nwbfile: NWBFile) -> None:
+    """Warn if most trials begin when nothing was recorded, as with a wrong unit or clock."""
+    span = span_of(nwbfile)
+    outside = np.zeros(0) if span is None else starts[(starts < span[0]) | (starts > span[1])]
+    if span is not None and 2 * outside.size > starts.size:
+        warnings.warn(
+            f"'{path}': {outside.size} of {counted(starts.size, 'trial')} {_begin(outside)} "
+            f"outside of the time of the recording, {span[0]:.6g} s to {span[1]:.6g} s; the first "
+            f"one at {outside[0]:.6g} s. Check the unit and the clock (zero) of the trials.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def _begin(trials: NDArray[np.float64]) -> str:
+    return "begins" if trials.size == 1 else "begin"
 
 
 def read_trials(source: TrialsSource) -> Trials:

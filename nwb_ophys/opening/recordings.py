@@ -35,7 +35,7 @@ from nwb_ophys.opening.grouping import (
     without_incomplete,
 )
 from nwb_ophys.opening.only_samples import as_recorded
-from nwb_ophys.opening.sections import place_in_joined
+from nwb_ophys.opening.sections import note_sections, place_in_joined
 from nwb_ophys.opening.sessions import check_one_session
 from nwb_ophys.opening.texts import distinct_name
 from nwb_ophys.outside import (
@@ -57,7 +57,7 @@ from nwb_ophys.registry import (
 )
 from nwb_ophys.remote.paths import RemotePath, as_path, check_given, not_read
 from nwb_ophys.storage.backends.zarr_parts import check_store
-from nwb_ophys.timing import require_rate, times_follow
+from nwb_ophys.timing import do_times_follow, require_rate, times_follow
 
 
 def requested_rows(
@@ -350,6 +350,8 @@ def open_all(
     if not all_in_one:
         check_one_session(recordings, by_recording)
     place_in_joined(interfaces)
+    if not do_times_follow():
+        note_sections(interfaces)
     return interfaces
 
 

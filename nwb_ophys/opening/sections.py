@@ -1,4 +1,4 @@
-"""Count the times of analyses of one of several joined recordings from the start of the first.
+"""Sections of a recording: the start of each on the clock of the whole, where it is known.
 
 A movie may join the recordings in the folders of a day. An analysis in one of these folders counts
 its times from the start of that recording, and states no start of its own.
@@ -6,15 +6,21 @@ its times from the start of that recording, and states no start of its own.
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.alignment import TimeAlignment
+from nwb_ophys.interfaces.base import BaseOphysInterface
+from nwb_ophys.interfaces.comparison import listed
+from nwb_ophys.interfaces.images import ImagesInterface
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.relations import Relations
+from nwb_ophys.interfaces.trials import TrialsInterface
+from nwb_ophys.timing import extractor_times
 
 
 def place_in_joined(interfaces: dict[str, Any]) -> None:
@@ -63,3 +69,64 @@ def _shift(name: str, interface: Any, folder: Path, start: float) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+# Words before a number that counts parts of a recording that were recorded together.
+_TOGETHER = re.compile(
+    r"(ch|chan|channel|colou?r|plane|slice|z|depth|layer|roi|region|area|cam|camera|tile|patch)"
+    r"[ _.-]*",
+    re.IGNORECASE,
+)
+
+
+def note_sections(interfaces: Mapping[str, Any]) -> None:
+    """Warn of streams that may be sections of a recording, and are all written from 0 s.
+
+    Their files have names that differ in one number only, and state no start.
+
+    Parameters
+    ----------
+    interfaces : mapping of str to interface
+        By the name of the stream.
+    """
+    alike: dict[tuple[Any, ...], dict[str, list[str]]] = {}
+    for name, interface in interfaces.items():
+        paths = paths_of(interface)
+        if len(paths) == 1 and _has_no_start(interface):
+            parts = re.split(r"(\d+)", paths[0].name)
+            key = (type(interface), paths[0].absolute().parent, *parts[::2])
+            # Channels and planes of one file are streams of the same path.
+            alike.setdefault(key, {}).setdefault(paths[0].name, []).append(name)
+    for by_file in alike.values():
+        if _are_sections(list(by_file)):
+            names = [each for streams in by_file.values() for each in streams]
+            warnings.warn(
+                f"{listed(names)}: the names of the files differ in a number, and the files state "
+                "no start, so that the times of each are counted from 0 s. If they are sections of "
+                "one recording, join them before, or give the times of each, such as with --times "
+                f"{names[-1]}=FILE or set_aligned_starting_time(). If they were recorded together, "
+                "this is right.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _has_no_start(interface: Any) -> bool:
+    extractor: Any = getattr(interface, "extractor", None)
+    if not isinstance(interface, BaseOphysInterface) or not hasattr(extractor, "get_num_samples"):
+        return False
+    if isinstance(interface, (ImagesInterface, TrialsInterface)) or not extractor.get_num_samples():
+        return False
+    stated = interface.describe().get("NWBFile") or {}
+    return stated.get("session_start_time") is None and extractor_times(extractor) is None
+
+
+def _are_sections(names: Sequence[str]) -> bool:
+    """Return whether names of files differ in one number that may count sections."""
+    parts = [re.split(r"(\d+)", name) for name in names]
+    differing = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1]
+    if len(names) < 2 or len(differing) != 1:
+        return False
+    before = parts[0][differing[0] - 1]
+    word = re.split(r"[ _.-](?=[^ _.-])", before)[-1]
+    return _TOGETHER.fullmatch(word) is None

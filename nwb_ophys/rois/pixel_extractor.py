@@ -26,6 +26,9 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         Samples per second.
     images : mapping of str to numpy.ndarray, shape (rows, columns)
         Summary images.
+    background : PixelLists, optional
+        Pixels of each background component. Their ids are ``background0``, …, and the kind of
+        their traces is ``background``.
     """
 
     extractor_name = "PixelRois"
@@ -39,8 +42,10 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         traces: Mapping[str, Any],
         sampling_frequency: float | None,
         images: Mapping[str, NDArray[Any]],
+        background: PixelLists | None = None,
     ) -> None:
         super().__init__()
+        self._background = pixels.take([]) if background is None else background
         self._pixels = pixels
         self._traces = dict(traces)
         self._sampling_frequency = None if sampling_frequency is None else float(sampling_frequency)
@@ -64,13 +69,19 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         """Return the traces by kind."""
         return dict(self._traces)
 
-    def get_background_ids(self) -> list[Any]:
-        """Return an empty list: there are no background components."""
-        return []
+    def get_background_ids(self) -> list[str]:
+        """Return the ids of the background components: ``background0``, …"""
+        return [f"background{index}" for index in range(len(self._background))]
 
     def get_roi_image_masks(self, roi_ids: Sequence[int] | None = None) -> NDArray[Any]:
         """Return masks, (rows, columns, ROIs), in the precision of the source."""
-        pixels = self._of(roi_ids)
+        return self._images(self._of(roi_ids))
+
+    def get_background_image_masks(self, background_ids: Any = None) -> NDArray[Any]:
+        """Return masks of background components, (rows, columns, components)."""
+        return self._images(self._of_background(background_ids))
+
+    def _images(self, pixels: PixelLists) -> NDArray[Any]:
         images = np.zeros((*self.get_frame_shape(), len(pixels)), pixels.image_dtype)
         column, row = pixels.coordinates
         images[row, column, np.repeat(np.arange(len(pixels)), pixels.counts)] = pixels.weights
@@ -80,9 +91,19 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
         """Return (row, column, weight) of the pixels of each ROI."""
         return [mask[:, [1, 0, 2]] for mask in self._of(roi_ids)]
 
-    def get_ragged_pixels(self, ids: Sequence[int], of_background: bool = False) -> PixelLists:
-        """Return the pixels of ROIs."""
-        return self._of([] if of_background else ids)
+    def get_background_pixel_masks(self, background_ids: Any = None) -> list[NDArray[Any]]:
+        """Return (row, column, weight) of the pixels of each background component."""
+        return [mask[:, [1, 0, 2]] for mask in self._of_background(background_ids)]
+
+    def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
+        """Return the pixels of ROIs, or of background components."""
+        return self._of_background(ids) if of_background else self._of(ids)
+
+    def _of_background(self, ids: Any) -> PixelLists:
+        known = self.get_background_ids()
+        return self._background.take(
+            [known.index(each) for each in (known if ids is None else ids)]
+        )
 
     def _of(self, roi_ids: Sequence[int] | None) -> PixelLists:
         if roi_ids is None:
@@ -102,5 +123,6 @@ class PixelRois(FastPropertiesMixin, SegmentationExtractor):  # type: ignore[mis
 
     def get_native_timestamps(
         self, start_sample: int | None = None, end_sample: int | None = None
-    ) -> None:
+    ) -> NDArray[np.float64] | None:
         """Return None: the times follow from a constant rate."""
+        return None

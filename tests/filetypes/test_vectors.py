@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import h5py
 import numpy as np
 import pytest
 import scipy.io
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError, UnsafePickleError
 from nwb_ophys.filetypes.vectors import opened_vector, split_unit
 
 TIMES = np.arange(5) * 0.25
@@ -102,8 +104,92 @@ def test_damaged_files_are_named(tmp_path, name):
 
 def test_pickles_are_not_loaded(tmp_path):
     np.save(tmp_path / "p.npy", np.array([{}, {}], object), allow_pickle=True)
-    with pytest.raises(CorruptSourceError):
+    with pytest.raises(SourceError, match="has other values, not numbers"):
         values_of(tmp_path / "p.npy")
+    np.save(tmp_path / "q.npy", np.array([print, len], object), allow_pickle=True)
+    with pytest.raises(UnsafePickleError):
+        values_of(tmp_path / "q.npy")
+
+
+def test_a_sheet_of_excel_is_no_archive_of_arrays(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.xlsx", "w") as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+    for name in (None, "time"):
+        with pytest.raises(CorruptSourceError, match=r"a sheet of Excel, save it as \.csv"):
+            values_of(tmp_path / "t.xlsx", name)
+
+
+ISO = [f"2024-05-17T14:30:00.{each}25" for each in range(5)]
+RECORDS = np.zeros(5, dtype=[("time", "S32"), ("t", "f8"), ("frame", "i4")])
+RECORDS["time"], RECORDS["t"], RECORDS["frame"] = ISO, TIMES, range(5)
+
+
+def in_datasets(path, **members):
+    with h5py.File(path, "w") as file:
+        for name, values in members.items():
+            file[name] = values
+
+
+def in_matlab_cells(path):
+    with h5py.File(path, "w", userblock_size=512) as file:
+        codes = [file.create_dataset(f"#refs#/{i}", data=[*map(ord, t)]) for i, t in enumerate(ISO)]
+        for each in codes:
+            each.attrs["MATLAB_class"] = np.bytes_("char")
+        cells = [[each.ref for each in codes]]
+        file.create_dataset("time", data=cells, dtype=h5py.ref_dtype)
+        file["time"].attrs["MATLAB_class"] = np.bytes_("cell")
+
+
+WITH_DATES = {
+    "fixed.h5": lambda path: in_datasets(path, time=np.array(ISO, "S32"), frame=np.arange(5)),
+    "variable.h5": lambda path: in_datasets(path, time=ISO, label=["a"] * 5),
+    "records.h5": lambda path: in_datasets(path, table=RECORDS[["time", "frame"]]),
+    "texts.npy": lambda path: np.save(path, np.array(ISO)),
+    "objects.npy": lambda path: np.save(path, np.array(ISO, object), allow_pickle=True),
+    "texts.npz": lambda path: np.savez(path, time=np.array(ISO)),
+    "cells.mat": lambda path: scipy.io.savemat(path, {"time": np.array(ISO, object), "n": 5}),
+    "rows.mat": lambda path: scipy.io.savemat(path, {"time": np.array(ISO)}),
+    "cells73.mat": in_matlab_cells,
+}
+
+
+@pytest.mark.parametrize("name", WITH_DATES)
+def test_texts_are_dates_and_times(tmp_path, name):
+    WITH_DATES[name](tmp_path / name)
+    with opened_vector(tmp_path / name) as vector:
+        assert vector.in_utc is False
+        found = np.asarray(vector.values[:]).view("datetime64[ns]")
+    np.testing.assert_array_equal(found, np.array(ISO, "datetime64[ns]"))
+
+
+def test_other_texts_are_refused_with_the_forms_that_are_read(tmp_path):
+    in_datasets(tmp_path / "t.h5", time=["14:30:00", "14:30:01"])
+    with pytest.raises(SourceError, match=r"has texts such as '14:30:00', not numbers, nor dates"):
+        values_of(tmp_path / "t.h5")
+    in_datasets(tmp_path / "t.h5", time=[*ISO[:4], "never"])
+    with pytest.raises(SourceError, match=r"'time' of .*, index 4: 'never' is not a date"):
+        values_of(tmp_path / "t.h5")
+
+
+def test_columns_of_tables_in_hdf5(tmp_path):
+    in_datasets(tmp_path / "t.h5", table=RECORDS)
+    np.testing.assert_array_equal(values_of(tmp_path / "t.h5", "table/t"), TIMES)
+    with pytest.raises(SourceError, match="It is not clear which dataset"):
+        values_of(tmp_path / "t.h5")
+
+
+@pytest.mark.parametrize(("kind", "cure"), [("datetime", "cellstr"), ("duration", "seconds")])
+def test_objects_of_matlab_are_named_with_the_cure(tmp_path, kind, cure):
+    """Numbers beside them, such as those of frames, are no times."""
+    in_datasets(tmp_path / "t.mat", frame=TIMES[None])
+    with h5py.File(tmp_path / "t.mat", "r+") as file:
+        file["time"] = np.arange(6, dtype=np.uint32)[None]
+        file["time"].attrs["MATLAB_class"] = np.bytes_(kind)
+        file["time"].attrs["MATLAB_object_decode"] = np.int32(3)
+    for name in (None, "time"):
+        with pytest.raises(SourceError, match=rf"class {kind}, .* after time = {cure}\(time"):
+            values_of(tmp_path / "t.mat", name)
+    np.testing.assert_array_equal(values_of(tmp_path / "t.mat", "frame"), TIMES)
 
 
 @pytest.mark.parametrize(

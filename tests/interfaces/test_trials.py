@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import h5py
 import numpy as np
@@ -95,7 +96,7 @@ def test_dates_and_times_of_trials_that_do_not_fit_are_refused(tmp_path, row, gi
 
 
 def test_trials_beside_a_movie_in_each_backend(tmp_path, backend):
-    movie = NumpyImagingInterface(np.zeros((9, 4, 5), "u2"), sampling_frequency=10.0)
+    movie = NumpyImagingInterface(np.zeros((9, 4, 5), "u2"), sampling_frequency=1.0)
     converter = OphysConverter({"movie": movie})
     converter.add_trials(table(tmp_path))
     path = converter.run_conversion(
@@ -121,7 +122,7 @@ def test_trials_are_compared_with_their_table(tmp_path):
 
 def test_trials_are_appended_once(tmp_path):
     path = tmp_path / "out.nwb"
-    movie = NumpyImagingInterface(np.zeros((9, 4, 5), "u2"), sampling_frequency=10.0)
+    movie = NumpyImagingInterface(np.zeros((9, 4, 5), "u2"), sampling_frequency=1.0)
     movie.run_conversion(path, metadata=START, progress=False)
     trials = TrialsInterface(table(tmp_path))
     trials.run_conversion(path, append=True, progress=False)
@@ -193,3 +194,22 @@ def test_descriptions_of_a_sidecar(tmp_path):
 def test_wrong_tables_are_refused(tmp_path, text, message):
     with pytest.raises((SourceError, MetadataError), match=message):
         TrialsInterface(table(tmp_path, text))
+
+
+@pytest.mark.parametrize(("unit", "is_noted"), [("s", True), ("ms", False)])
+def test_trials_outside_of_the_recording_are_noted(tmp_path, unit, is_noted):
+    movie = NumpyImagingInterface(np.zeros((9, 4, 5), "u2"), sampling_frequency=3.0)
+    movie.set_aligned_timestamps(np.arange(9) / 3 + 0.1)
+    path = tmp_path / "trials.csv"
+    path.write_text("start_time,stop_time\n500,700\n1500,1700\n2500,9000\n")
+    converter = OphysConverter({"movie": movie})
+    converter.add_trials(path, unit=unit)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        converter.create_nwbfile(START)
+    notes = [str(each.message) for each in caught]
+    assert is_noted == any(
+        "3 of 3 trials begin outside of the time of the recording, 0.1 s to " in note
+        and "the first one at 500 s" in note
+        for note in notes
+    ), notes

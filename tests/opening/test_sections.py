@@ -1,69 +1,60 @@
-"""Analyses of one of several joined recordings count from the start of that recording."""
+"""A note on streams that may be sections of a recording, and are all written from 0 s."""
 
 from __future__ import annotations
 
 import warnings
-from datetime import datetime
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
 import nwb_ophys
-from nwb_ophys.testing import simulate_recording, write_minian, write_miniscope
+from nwb_ophys.opening import open_recording
 
-DEVICE = "Miniscope"
-
-
-@pytest.fixture
-def recording():
-    return simulate_recording(num_samples=20)
+MOVIE = np.zeros((4, 6, 8), np.float32)
 
 
-def _day(tmp_path: Path, recording, analysed: str) -> Path:
-    day = tmp_path / "2021_10_07"
-    movie = np.clip(recording.movie // 4, 0, 255).astype("u1")
-    for hour in (10, 11):
-        write_miniscope(
-            day / f"{hour}_03_28",
-            movie,
-            timestamps=recording.timestamps,
-            start=datetime(2021, 10, 7, hour, 3, 28),
-            animal="m7",
-            device_name=DEVICE,
-        )
-    write_minian(day / analysed / DEVICE / "minian", recording)
-    return day
+def written(folder, *names):
+    for name in names:
+        if name.endswith(".npy"):
+            np.save(folder / name, MOVIE)
+        elif name.endswith(".h5"):
+            with h5py.File(folder / name, "w") as file:
+                file["mov"] = MOVIE
+        else:
+            MOVIE.reshape(4, -1).T.astype("f4").T.tofile(folder / name)
+    return folder
 
 
-def _times(folder: Path, num_notes: int) -> np.ndarray:
+def notes(folder, **options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        opened = nwb_ophys.open(folder)
-    notes = [each for each in caught if "began 3600 s after the first one" in str(each.message)]
-    assert len(notes) == num_notes
-    return opened.interfaces["minian"].get_timestamps()
+        open_recording(folder, options={"sampling_frequency": 10.0}, **options)
+    return [str(each.message) for each in caught if "count" in str(each.message)]
 
 
-def test_of_a_later_recording(tmp_path, recording):
-    first = _times(_day(tmp_path, recording, "11_03_28"), num_notes=1)[0]
-    assert first == pytest.approx(3600.0, abs=0.1)
+MAPS = [f"Yr{i:04d}_d1_6_d2_8_d3_1_order_F_frames_4_.mmap" for i in range(3)]
 
 
-def test_the_file_has_the_times_of_the_later_recording(tmp_path, recording):
-    with pytest.warns(UserWarning, match="began 3600 s after the first one"):
-        opened = nwb_ophys.open(_day(tmp_path, recording, "11_03_28"))
-    for _ in range(2):  # the second conversion shifts nothing once more
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            opened.run_conversion(tmp_path / "a.nwb", overwrite=True)
-        with h5py.File(tmp_path / "a.nwb") as file:
-            traces = file["processing/ophys/Fluorescence/Denoised"]
-            given = traces.get("timestamps", traces.get("starting_time"))
-            assert np.ravel(given[()])[0] == pytest.approx(3600.0, abs=0.1)
+@pytest.mark.parametrize("names", [MAPS, ["a1.npy", "a2.npy"], ["s_09.h5", "s_10.h5", "other.h5"]])
+def test_numbered_files_without_a_start_are_named(tmp_path, names):
+    (note,) = notes(written(tmp_path, *names))
+    assert "the times of each are counted from 0 s" in note
+    assert note.count("'") == 2 * sum("other" not in name for name in names)
+    assert f"--times {names[-1 if 'other' not in names[-1] else 1].rsplit('.', 1)[0]}=FILE" in note
 
 
-def test_of_the_first_recording(tmp_path, recording):
-    first = _times(_day(tmp_path, recording, "10_03_28"), num_notes=0)[0]
-    assert first == pytest.approx(0.0, abs=0.1)
+@pytest.mark.parametrize(
+    "names", [["plane0.npy", "plane1.npy"], ["a_ch1.h5", "a_ch2.h5"], ["a.npy", "b.npy"]]
+)
+def test_planes_channels_and_other_names_are_not(tmp_path, names):
+    assert notes(written(tmp_path, *names)) == []
+
+
+def test_times_that_are_given_make_the_note_needless(tmp_path):
+    assert notes(written(tmp_path, *MAPS), has_times=True) == []
+
+
+def test_open_gives_the_note_too(tmp_path):
+    with pytest.warns(UserWarning, match="counted from 0 s"):
+        nwb_ophys.open(written(tmp_path, "a1.npy", "a2.npy"), sampling_frequency=10.0)

@@ -148,7 +148,7 @@ def as_pixels(
     shape = tuple(stored.shape)
     is_flat = len(shape) == 2 and shape[1] == num_rois
     if isinstance(stored, SparseColumns) or (is_flat and shape != field):
-        return _flat_pixels(stored, field, num_rois)
+        return flat_pixels(stored, field, num_rois)
     axes: tuple[str, ...] = ("row", "column", "roi")
     if len(shape) == 2 and num_rois == 1:
         axes, shape = axes[:2], (*shape, 1)
@@ -164,7 +164,21 @@ def as_pixels(
     return _dense_pixels(stored, axes, shape)
 
 
-def _flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> PixelLists:
+def flat_pixels(stored: Any, field: Sequence[int] | None, num_rois: int) -> PixelLists:
+    """Return the pixels of ROIs of weights, (pixels, ROIs), whose pixels go down the rows first.
+
+    Parameters
+    ----------
+    stored : StoredArray, numpy.ndarray or SparseColumns
+    field : sequence of int or None
+        (rows, columns).
+    num_rois : int
+
+    Raises
+    ------
+    SourceError
+        When the field is not known, or the shape does not fit it.
+    """
     if field is None:
         raise SourceError(
             f"the weights are {tuple(stored.shape)}, pixels by ROIs, and the file does not state "

@@ -127,13 +127,15 @@ def _elements(file: BinaryIO, order: str) -> Iterator[bytes]:
         file.seek(start + size)
 
 
-def read_matlab_objects(path: Path) -> dict[str, str]:
+def read_matlab_objects(path: Path, *, of_matlab: bool = False) -> dict[str, str]:
     """Return the class of each object in a MATLAB file that only MATLAB can read, by its name.
 
     Parameters
     ----------
     path : pathlib.Path
-        As for :func:`read_matlab_outline`. Objects of MATLAB's own classes are left out.
+        As for :func:`read_matlab_outline`.
+    of_matlab : bool
+        Whether objects of MATLAB's own classes, such as dates and times, are among them.
     """
     if path.suffix.lower() != ".mat" or not path.is_file():
         return {}
@@ -144,6 +146,8 @@ def read_matlab_objects(path: Path) -> dict[str, str]:
             found = _level5_objects(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return {}
+    if of_matlab:
+        return found
     return {name: kind for name, kind in found.items() if kind not in _OWN_CLASSES}
 
 

@@ -13,6 +13,8 @@ from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.paths import PathProbe
 
+_BASELINE = "Constant baseline of each pixel in CaImAn's ring model of the background (b0)."
+
 
 @attrs.frozen(kw_only=True)
 class CaimanSource:
@@ -47,7 +49,11 @@ class CaimanSegmentationInterface(SegmentationInterface):
     def describe(self) -> Mapping[str, Any]:
         """Return a description of the components; the file states nothing about the microscope."""
         segmentation = {"plane_segmentations": [{"description": "Components that CaImAn found."}]}
-        return {"Ophys": {"ImageSegmentation": segmentation}}
+        described: dict[str, Any] = {"ImageSegmentation": segmentation}
+        if "baseline" in self.extractor.get_images_dict():
+            images = {"PlaneSegmentation": {"baseline": {"description": _BASELINE}}}
+            described["SegmentationImages"] = images
+        return {"Ophys": described}
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

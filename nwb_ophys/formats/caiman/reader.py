@@ -31,6 +31,7 @@ from nwb_ophys.timing import require_rate
 
 # Traces of components by CaImAn's names; "YrA", the residuals, is "R" in some files.
 _TRACES = ("C", "YrA", "F_dff", "S")
+_MOST_LISTED = 10
 _KINDS = {"F_dff": "dff", "C": "denoised", "S": "deconvolved"}
 
 # CaImAn saves all attributes of its estimates, those that are None as a text. Files of other
@@ -224,7 +225,16 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             self._roi_responses.append(Response("background", TransposedTraces(background), ids))
 
     def _read_image(self) -> None:
-        """Set the correlation image; the background's footprints are not the movie's mean."""
+        """Set the correlation image and, of the ring model, the baseline of each pixel.
+
+        The background's footprints are not the movie's mean.
+        """
+        baseline, num_pixels = self._file.array("estimates/b0"), int(np.prod(self._field))
+        if baseline is not None and baseline.size == num_pixels:
+            values = np.asarray(baseline[()]).reshape(-1)
+            self._summary_images["baseline"] = values.reshape(self._field, order="F")
+        elif baseline is not None:
+            self._other_left_out.append(f"b0 has {baseline.size} pixels, the field {num_pixels}")
         image = self._file.array("estimates/Cn")
         if image is None:
             return
@@ -237,12 +247,22 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
     def _read_acceptance(self) -> None:
         """Set acceptance where components were evaluated, or accepted and rejected by hand."""
-        evaluated = [self._indices(name) for name in ("idx_components", "idx_components_bad")]
-        by_hand = [self._indices(name) for name in ("accepted_list", "rejected_list")]
+        evaluated = self._pair_of_indices("idx_components", "idx_components_bad")
+        by_hand = self._pair_of_indices("accepted_list", "rejected_list")
         if not any(map(len, (*evaluated, *by_hand))):
             return
         accepted = self._flags(evaluated[0])
-        rejected = ~accepted if any(map(len, evaluated)) else self._flags([])
+        # One list alone means that the other one is of the rest.
+        rejected = self._flags(evaluated[1])
+        if len(evaluated[0]) and not len(evaluated[1]):
+            rejected = ~accepted
+        both = np.flatnonzero(accepted & rejected)
+        if len(both):
+            self._other_left_out.append(
+                f"idx_components and idx_components_bad both name {_listed(both)}, which count as "
+                "accepted"
+            )
+            rejected[both] = False
         for own, other, chosen in (
             (accepted, rejected, by_hand[0]),
             (rejected, accepted, by_hand[1]),
@@ -251,7 +271,8 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         how = "evaluation" + (", or a person," if any(map(len, by_hand)) else "")
         self._set("is_accepted", accepted, f"Whether CaImAn's {how} accepted the component.")
         if not np.array_equal(rejected, ~accepted):
-            self._set("is_rejected", rejected, "Whether a person rejected the component.")
+            who = "CaImAn's evaluation" if any(map(len, evaluated)) else "a person"
+            self._set("is_rejected", rejected, f"Whether {who} rejected the component.")
         if any(map(len, by_hand)):
             words = np.full(len(accepted), "unassigned", dtype="U10")
             words[by_hand[0]], words[by_hand[1]] = "accepted", "rejected"
@@ -267,21 +288,33 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         flags[np.asarray(indices, dtype=int)] = True
         return flags
 
-    def _indices(self, name: str) -> NDArray[Any]:
-        """Return indices of components; empty where CaImAn wrote none, or those of others."""
+    def _pair_of_indices(self, *names: str) -> list[NDArray[Any]]:
+        """Return the indices of two lists; both empty where one of them is of other components."""
+        found = [self._indices(name) for name in names]
+        faults = [each for each in found if isinstance(each, str)]
+        if not faults:
+            return [each for each in found if not isinstance(each, str)]
+        others = [n for n, e in zip(names, found, strict=True) if not isinstance(e, str) and len(e)]
+        with_it = f", so that {others[0]} may be of other components as well" if others else ""
+        self._other_left_out.append("; ".join(faults) + with_it)
+        return [np.zeros(0, dtype=int)] * 2
+
+    def _indices(self, name: str) -> NDArray[Any] | str:
+        """Return indices of components, empty where CaImAn wrote none; or what is wrong of them."""
         stored, count = self._file.array(f"estimates/{name}"), len(self._roi_ids)
         if stored is None:
             return np.zeros(0, dtype=int)
         found = np.asarray(stored[()]).reshape(-1)
         if found.dtype == bool and len(found) == count:
             return np.flatnonzero(found)
-        indices = found.astype(int)
-        others = indices[(indices < 0) | (indices >= count)]
+        if not (found == np.rint(found)).all():
+            return f"{name} has values that are no whole numbers"
+        others = found[(found < 0) | (found >= count)]
         if len(others):
-            self._other_left_out.append(
-                f"{name} names the component {others[-1]}, the masks are of {count}, from 0"
-            )
-            return np.zeros(0, dtype=int)
+            return f"{name} names the component {others[-1]:.0f}, the masks are of {count}, from 0"
+        indices = found.astype(int)
+        if len(np.unique(indices)) != len(indices):
+            return f"{name} names a component twice"
         return indices
 
     def _read_qualities(self) -> None:
@@ -325,6 +358,8 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         ]
         if odd:
             self._other_left_out.append(f"{', '.join(odd)} hold other values than real numbers")
+        if isinstance(self._file.get("estimates/W"), h5py.Group):
+            self._other_left_out.append("W holds the weights of the background's ring model")
         if isinstance(self._file.get("estimates/discarded_components"), h5py.Group):
             self._other_left_out.append(
                 "discarded_components holds components that a selection removed"
@@ -406,3 +441,10 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
     def __del__(self) -> None:
         if getattr(self, "_file", None) is not None:
             self._file.close()
+
+
+def _listed(indices: NDArray[Any]) -> str:
+    """Return some components in words."""
+    more = f" and {len(indices) - _MOST_LISTED} more" if len(indices) > _MOST_LISTED else ""
+    one = "the component" if len(indices) == 1 else "the components"
+    return f"{one} {', '.join(map(str, indices[:_MOST_LISTED]))}{more}"

@@ -25,6 +25,7 @@ _TRACES = {
 _IMAGES = {
     "correlation": "Correlation of each pixel with its neighbours.",
     "pnr": "Peak-to-noise ratio of each pixel.",
+    "baseline": "Constant baseline of each pixel in CNMF-E's model of the background (b0).",
 }
 
 
@@ -88,9 +89,10 @@ class CnmfeSegmentationInterface(SegmentationInterface):
         return part_of(self.source, CNMFE_KINDS)
 
     def made_from(self) -> MadeFrom:
-        """Return the name of the movie file that CNMF-E read."""
-        name = PureWindowsPath(self.extractor.movie_path).name  # parts the paths of all systems
-        return MadeFrom(files=(name,) if name else ())
+        """Return the names of the movie files that CNMF-E read."""
+        # PureWindowsPath parts the paths of all systems.
+        names = (PureWindowsPath(path).name for path in self.extractor.movie_paths)
+        return MadeFrom(files=tuple(name for name in names if name))
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

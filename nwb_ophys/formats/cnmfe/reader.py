@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_rate, check_stated_rate
@@ -28,6 +29,7 @@ from nwb_ophys.filetypes.matlab.structs import (
     weights_and_traces,
 )
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
+from nwb_ophys.formats.cnmfe.background import background_of
 from nwb_ophys.rois.pixel_extractor import PixelRois
 from nwb_ophys.timing import require_rate
 
@@ -42,7 +44,7 @@ _CIATAH_TRACES = {
     "estimated": "extractedSignalsEst",
     "peaks": "extractedPeaks",
 }
-_IMAGES = {"correlation": "Cn", "pnr": "PNR"}
+_IMAGES = {"correlation": "Cn", "pnr": "PNR", "baseline": "b0"}
 # Properties of CNMF-E's class of all versions, and of versions that have any of them. A struct
 # without the settings was made of some of them.
 _ALWAYS = ("S", "Cn")
@@ -63,8 +65,8 @@ class CnmfeExtractor(PixelRois):
 
     Attributes
     ----------
-    movie_path : str
-        Path of the movie on the computer on which CNMF-E ran; empty if it is not stated.
+    movie_paths : list of str
+        Paths of the movies on the computer on which CNMF-E ran; empty if they are not stated.
     absent_parts : list of str
         Parts that CNMF-E writes and the file lacks.
 
@@ -100,14 +102,22 @@ class CnmfeExtractor(PixelRois):
         traces = self._traces_of(output, _OWN_TRACES if is_own else _CIATAH_TRACES, num_rois)
         pixels = as_pixels(weights, _field_of(output, weights), num_rois, not is_own)
         rate = self._rate(output, sampling_frequency)
-        super().__init__(pixels, traces, rate, {})
+        num_samples = next((int(each.shape[0]) for each in traces.values()), 0)
+        masks = None
+        if is_own:
+            shape = (pixels.field_shape[1], pixels.field_shape[0])
+            masks, background = background_of(file.path, output, shape, num_samples)
+            traces |= {} if background is None else {"background": background}
+        super().__init__(pixels, traces, rate, {}, masks)
+        self._first_frame = self._first_frame_of(output, num_samples)
         for image, field in _IMAGES.items():
             found = image_of(file, output, field, self.get_frame_shape())
             if found is not None:
                 self._summary_images[image] = found
         self._set_numbers(output)
         self.absent_parts = _absent(output) if is_own else []
-        self.movie_path = output.text("file") or ""
+        files = output.texts("file") or [output.text("file") or ""]
+        self.movie_paths = [path for path in files if path]
 
     def _traces_of(
         self, output: MatlabStruct, fields: dict[str, str], num_rois: int
@@ -135,6 +145,32 @@ class CnmfeExtractor(PixelRois):
         if len(set(lengths.values())) > 1:
             raise SourceError(f"the traces differ in length: {lengths} samples.")
         return traces
+
+    def _first_frame_of(self, output: MatlabStruct, num_samples: int) -> int:
+        """Return the frame of the movie from which CNMF-E analysed it, from 0; note a later one."""
+        stated = output.get("frame_range")
+        if not hasattr(stated, "shape") or math.prod(stated.shape) != 2:
+            return 0
+        first, last = (float(each) for each in np.asarray(stated).reshape(-1))
+        if not (first > 1 and first.is_integer() and last - first + 1 == num_samples):
+            return 0
+        warnings.warn(
+            f"'{self._file.path}': CNMF-E analysed the frames {first:.0f} to {last:.0f} of its "
+            "movie (frame_range); the times of the traces are counted from the start of the movie.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return int(first) - 1
+
+    def get_native_timestamps(
+        self, start_sample: int | None = None, end_sample: int | None = None
+    ) -> NDArray[np.float64] | None:
+        """Return the times in seconds where they do not begin with the movie, else None."""
+        rate = self.get_sampling_frequency()
+        if not self._first_frame or rate is None:
+            return None
+        times = (self._first_frame + np.arange(self.get_num_samples())) / float(rate)
+        return times[start_sample:end_sample]
 
     def _rate(self, output: MatlabStruct, given: float | None) -> float | None:
         """Return the user's rate, else the rate in CNMF-E's settings."""
@@ -172,10 +208,21 @@ class CnmfeExtractor(PixelRois):
             ),
         }
         for field, (key, description) in described.items():
-            numbers = output.get(field)
-            if not hasattr(numbers, "shape") or math.prod(numbers.shape) != self.get_num_rois():
+            numbers, count = output.get(field), self.get_num_rois()
+            if not hasattr(numbers, "shape") or not math.prod(numbers.shape):
                 continue
-            values = np.asarray(numbers).reshape(-1).astype(np.int64)
+            found = np.asarray(numbers).reshape(-1)
+            if len(found) != count or not (found == np.rint(found)).all():
+                fault = f"are of {len(found)} components, the masks of {count}"
+                if len(found) == count:
+                    fault = "have values that are no whole numbers"
+                warnings.warn(
+                    f"'{self._file.path}': {field} {fault}; they are left out.",
+                    UserWarning,
+                    stacklevel=4,
+                )
+                continue
+            values = found.astype(np.int64)
             if len(values) and (field == "ids" or values.any()):
                 self.set_property(key, values, self._roi_ids, description=description)
 

@@ -33,6 +33,19 @@ _IMAGES = {
     "max_image": "info/max_image",
 }
 
+# What EXTRACT measured of each cell, in its order, (values, cells).
+_CHECKS = {
+    "metrics": (
+        "cellcheck_metrics",
+        "Metrics of the quality of the cell, in the order of EXTRACT (cellcheck.metrics).",
+    ),
+    "is_attr_bad": (
+        "cellcheck_is_attr_bad",
+        "Whether each metric that EXTRACT checks is beyond its limit, in its order "
+        "(cellcheck.is_attr_bad).",
+    ),
+}
+
 
 class ExtractExtractor(PixelRois):
     """Cells that EXTRACT found, with their traces and summary images.
@@ -97,6 +110,7 @@ class ExtractExtractor(PixelRois):
             if found is not None:
                 self._summary_images[image] = found
         self._set_acceptance(output)
+        self._set_checks(output)
         self.absent_parts = [] if is_old else _absent(output, config)
 
     def _set_acceptance(self, output: MatlabStruct) -> None:
@@ -123,6 +137,27 @@ class ExtractExtractor(PixelRois):
             what = "Flag of EXTRACT's final check (cellcheck.is_bad); 0 if the cell passed."
             described["is_bad"] = (failed, what)
         for key, (values, description) in described.items():
+            self.set_property(key, values, self._roi_ids, description=description)
+
+    def _set_checks(self, output: MatlabStruct) -> None:
+        """Set the metrics of each cell, and the limits that they failed, as properties.
+
+        Their names are not in the file; they have several values for each cell.
+        """
+        count = self.get_num_rois()
+        for name, (key, description) in _CHECKS.items():
+            stored = output.get(f"info/cellcheck/{name}")
+            if not hasattr(stored, "dtype") or len(stored.shape) != 2 or 0 in stored.shape:
+                continue
+            if stored.shape[1] != count:
+                warnings.warn(
+                    f"'{self._file.path}': cellcheck.{name} is of {stored.shape[1]} cells, the "
+                    f"masks of {count}; it is left out.",
+                    UserWarning,
+                    stacklevel=4,
+                )
+                continue
+            values = np.ascontiguousarray(np.asarray(stored).T)
             self.set_property(key, values, self._roi_ids, description=description)
 
 

@@ -24,6 +24,8 @@ from nwb_ophys.rois.pixel_lists import PixelLists
 _DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u2"), 1: np.dtype("<f4"), 2: np.dtype("u1")}
 # Header and footer of each frame, if there are any: two lines of the sensor, whatever the dtype.
 _MARGIN_BYTES = 5120
+# Lists of the header that match the cells with those of other recordings.
+_MATCHING = ("Matches", "CentroidDistances", "PairScores")
 _STATUSES = ("accepted", "undecided", "rejected")
 # Names of the software for the unit of traces relative to a baseline.
 _RELATIVE_UNITS = ("df/f", "df over f", "dff", "delta f over f")
@@ -170,9 +172,22 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
             accepted, rejected = status == "accepted", status == "rejected"
             described["is_accepted"] = (accepted, "Whether the cell was accepted.")
             described["is_rejected"] = (rejected, "Whether the cell was rejected.")
+        activity = self.header.content.get("CellActivity")
+        if isinstance(activity, list) and len(activity) == count and not all(activity):
+            active = np.array([bool(each) for each in activity])
+            described["cell_active"] = (active, "Whether the cell is active (CellActivity).")
         for key, (values, description) in described.items():
             if count:
                 self.set_property(key, values, ids, description=description)
+        matched = [name for name in _MATCHING if self.header.content.get(name)]
+        if matched:
+            warnings.warn(
+                f"'{self.header.path}' holds results of longitudinal registration "
+                f"({', '.join(matched)}), which are left out; export them with Inscopix Data "
+                "Processing to have them.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def get_ragged_pixels(self, ids: Any, of_background: bool = False) -> PixelLists | None:
         """Return the nonzero pixels if they are few, else None."""

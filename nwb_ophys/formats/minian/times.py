@@ -82,17 +82,27 @@ def _warn(message: str) -> None:
 def _times_by_number(
     folder: Path, frames: NDArray[Any] | None, rate: float | None
 ) -> NDArray[np.float64] | None:
-    """Return times where frames are left out unevenly, so that no constant rate describes them."""
-    steps = np.diff(frames) if frames is not None else np.zeros(0)
-    if rate is None or frames is None or len(np.unique(steps)) < 2:
+    """Return times where frames are left out unevenly or at the start, beyond a constant rate."""
+    if rate is None or frames is None or not len(frames):
         return None
-    step = float(np.median(steps))
-    odd = int(np.count_nonzero(steps != step))
-    _warn(
-        f"'{folder}': the frames' numbers rise by {step:g}, but by something else at {odd} of "
-        f"{len(steps)} steps; times follow the numbers, {rate:g} Hz at the usual step."
-    )
-    return (frames - frames[0]) / step / rate
+    steps = np.diff(frames)
+    is_even = len(np.unique(steps)) < 2
+    step = float(np.median(steps)) if len(steps) else 1.0
+    first = int(frames[0]) if frames[0] > 1 else 0  # numbers may count from 1
+    if is_even and (not first or step <= 0):
+        return None
+    if not is_even:
+        odd = int(np.count_nonzero(steps != step))
+        _warn(
+            f"'{folder}': the frames' numbers rise by {step:g}, but by something else at {odd} of "
+            f"{len(steps)} steps; times follow the numbers, {rate:g} Hz at the usual step."
+        )
+    if first:
+        _warn(
+            f"'{folder}': Minian analysed its movie from frame {first}; the times of the traces "
+            "are counted from the start of that movie."
+        )
+    return (frames - frames[0] + first) / step / rate
 
 
 def _times_of(path: Path, frames: NDArray[Any] | None, num_samples: int) -> NDArray[np.float64]:

@@ -138,7 +138,9 @@ def _mapped(path: Path) -> Any:
     from nwb_ophys.filetypes.npy import read_npy_header
 
     found = read_npy_header(path)
-    return None if found is None or found.offset >= path.stat().st_size else found
+    if found is None or 0 in found.shape:  # an array without values has a header only
+        return found
+    return None if found.offset >= path.stat().st_size else found
 
 
 def _has_axes_of_movie(found: Any) -> bool:

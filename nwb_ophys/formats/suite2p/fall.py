@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.matlab.structs import ROOT, read_matlab_outline
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
+from nwb_ophys.formats.suite2p.statistics import STATISTICS
 from nwb_ophys.paths import PathProbe
 
 NAME = "Fall.mat"
 
 _NEEDED = frozenset({"F", "ops", "stat"})
 # Fields of an ROI that are read.
-_FIELDS = ("ypix", "xpix", "lam", "imerge", "inmerge", "manual")
+_FIELDS = ("ypix", "xpix", "lam", "imerge", "inmerge", "manual", *STATISTICS)
 # Settings that are lists of texts.
 _LISTS = ("filelist", "file_list")
 

@@ -53,6 +53,9 @@ _OWN_FILES = (
     "data_chan2_raw.bin",
     MATLAB_FILE,
 )
+_RAW_MOVIES = ("data_raw.bin", "data_chan2_raw.bin")
+# Folders of registered frames as TIFF files, and the files with the same movie.
+_FRAMES = {"reg_tif": "data.bin", "reg_tif_chan2": "data_chan2.bin"}
 _COMBINED = "combined"
 # Parts of ops.npy, of which a plane always has the first two.
 _PARTS_OF_OPS = ("db.npy", "settings.npy", "reg_outputs.npy", "detect_outputs.npy")
@@ -356,6 +359,35 @@ def stated_deconvolution(ops: Mapping[str, Any]) -> bool | None:
     run = ops.get("run")
     stated = ops.get("spikedetect", run.get("do_deconvolution") if isinstance(run, dict) else None)
     return bool(stated) if isinstance(stated, (bool, int, np.bool_, np.integer)) else None
+
+
+def movies_not_read(folder: Path | PathProbe, planes: Sequence[str]) -> list[str]:
+    """Return the files of movies before registration, and of registered frames without the movie.
+
+    Parameters
+    ----------
+    folder : pathlib.Path or PathProbe
+        The ``suite2p`` folder.
+    planes : sequence of str
+    """
+    found = []
+    for name in planes:
+        plane = PathProbe.of(folder).within(name)
+        found += [f"{name}/{each}" for each in _RAW_MOVIES if each in plane.file_names]
+        folders = {each.path.name for each in plane.folders()}
+        lacking = [each for each, movie in _FRAMES.items() if movie not in plane.file_names]
+        found += [f"{name}/{each}" for each in lacking if each in folders]
+    return found
+
+
+def bad_frames(ops: Mapping[str, Any]) -> list[int]:
+    """Return the frames that Suite2p or its user marked as bad (``badframes``)."""
+    try:
+        marks = np.asarray(ops.get("badframes", ()))
+    except ValueError:  # lists of different lengths
+        return []
+    are_marks = marks.ndim == 1 and marks.dtype.kind in "biuf"
+    return [int(each) for each in np.flatnonzero(marks)] if are_marks else []
 
 
 def channel_in_words(channel: str, ops: dict[str, Any]) -> str:

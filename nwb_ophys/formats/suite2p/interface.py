@@ -20,6 +20,7 @@ from nwb_ophys.formats.suite2p.folder import (
     is_plane,
     lacking_files,
     missing_planes,
+    movies_not_read,
     part_of,
     plane_names,
     plane_number,
@@ -362,6 +363,18 @@ def _warn_of_lacking(folder: Path, planes: Sequence[str]) -> None:
         )
 
 
+def _warn_of_movies(folder: Path, planes: Sequence[str]) -> None:
+    names = movies_not_read(folder, planes)
+    if names:
+        warnings.warn(
+            f"'{folder}' also has {', '.join(names)}: movies before registration, or registered "
+            "frames without data.bin. They are left out; convert the files of the recording, or "
+            "the folder of TIFF files.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 def _warn_of_short(short: Mapping[str, str]) -> None:
     """Warn of planes whose second channel is left out, as it does not fit the first."""
     for reason in short.values():
@@ -385,6 +398,7 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
     _warn_of_combined(folder, plane)
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
+        _warn_of_movies(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
     short: dict[str, str] = {}
     if len(channels) > 1 and "channel_name" not in source:

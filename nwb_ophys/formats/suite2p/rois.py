@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from roiextractors import Suite2pSegmentationExtractor
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence, counted
 from nwb_ophys.filetypes.matlab.variables import StoredArray
 from nwb_ophys.filetypes.npy import load_npy, read_npy_header
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
 from nwb_ophys.formats.suite2p.fall import FallFile
 from nwb_ophys.formats.suite2p.folder import (
+    bad_frames,
     channel_names,
     num_frames_of_traces,
     placed,
@@ -32,6 +33,7 @@ from nwb_ophys.formats.suite2p.folder import (
     trace_shape,
 )
 from nwb_ophys.formats.suite2p.merges import merges_of
+from nwb_ophys.formats.suite2p.statistics import statistics_of
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
@@ -49,6 +51,7 @@ _IMAGES = {
 }
 
 _FLAGS = ("iscell.npy", "redcell.npy")
+_MOST_LISTED = 20
 
 
 def _check_stat(path: Path, data: NDArray[Any]) -> None:
@@ -60,6 +63,19 @@ def _check_stat(path: Path, data: NDArray[Any]) -> None:
             raise CorruptSourceError(
                 f"'{path}': ROI {index} must have ypix, xpix and lam of the same length."
             )
+        if not all(_are_whole(roi[key]) for key in ("ypix", "xpix")):
+            raise CorruptSourceError(
+                f"'{path}': ROI {index} has rows (ypix) or columns (xpix) that are no whole "
+                "numbers; a program has changed them. Write them as integers from 0."
+            )
+
+
+def _are_whole(values: Any) -> bool:
+    """Return whether all values are whole numbers, which an empty list is as well."""
+    array = np.asarray(values)
+    if array.dtype.kind == "f":
+        return bool((array == np.rint(array)).all())
+    return array.dtype.kind in "iu"
 
 
 def _load_flags(path: Path) -> NDArray[Any] | None:
@@ -104,13 +120,17 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             self._check_field()
             self._set_flags()
             self._set_merges()
+            self._warn_of_bad_frames()
+            for key, (values, description) in statistics_of(self.stat).items():
+                self.set_property(key, values, self._roi_ids, description=description)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             self.close()
             if isinstance(error, SourceError):
                 raise
             folder = Path(folder_path) / plane_name
             raise CorruptSourceError(
-                f"'{folder}' cannot be read as Suite2p's output: {error!r}. It may be damaged."
+                f"'{folder}' cannot be read as Suite2p's output: {as_sentence(error)} It may be "
+                "damaged."
             ) from error
 
     def get_available_planes(self, folder_path: Any) -> list[str]:
@@ -217,6 +237,19 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
                         f"'{folder / 'stat.npy'}': ROI {index} reaches beyond the field of "
                         f"{self._image_shape} pixels that ops.npy states."
                     )
+
+    def _warn_of_bad_frames(self) -> None:
+        """Warn of frames that are marked as bad, which NWB has no place for."""
+        bad = bad_frames(self.options)
+        if bad:
+            shown = ", ".join(map(str, bad[:_MOST_LISTED])) + ", …" * (len(bad) > _MOST_LISTED)
+            warnings.warn(
+                f"'{self.folder_path / self.plane_name}' has {counted(len(bad), 'frame')} that its "
+                "settings mark as bad (badframes), which Suite2p did not use to find ROIs; their "
+                f"traces are written, and the marks are left out. Frames from 0: {shown}.",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _set_flags(self) -> None:
         """Set the results of Suite2p's classifiers as properties named after their files."""

@@ -18,7 +18,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.documents import parse_source_json, read_limited
-from nwb_ophys.errors import CorruptSourceError, SourceError, UnsafePickleError
+from nwb_ophys.errors import CorruptSourceError, SourceError, UnsafePickleError, as_sentence
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.blosc_chunks import fault_of_stored
 from nwb_ophys.storage.backends.inflated import (
@@ -315,7 +315,7 @@ def opening_array(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:  # a damaged header can raise anything
         raise CorruptSourceError(
-            f"'{folder}' cannot be opened as a Zarr array: {error!r}. It may be damaged."
+            f"'{folder}' cannot be opened as a Zarr array: {as_sentence(error)} It may be damaged."
         ) from error
 
 

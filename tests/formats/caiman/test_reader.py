@@ -558,10 +558,17 @@ def test_names_of_the_movie(tmp_path):
     [
         ({"idx_components": [7]}, "idx_components names the component 7, the masks are of 5"),
         ({"idx_components": [-1]}, "idx_components names the component -1, the masks are of 5"),
+        ({"idx_components": [0.5]}, "idx_components has values that are no whole numbers"),
+        ({"idx_components": [0, np.nan]}, "idx_components has values that are no whole numbers"),
+        ({"idx_components": [1, 0, 1, 0, 0]}, "idx_components names a component twice"),
+        ({"idx_components_bad": [5]}, "so that idx_components may be of other components as well"),
         ({"SNR_comp": np.ones(8)}, "SNR_comp is of 8 components, the masks of 5"),
         ({"r_values": np.ones(2)}, "r_values is of 2 components, the masks of 5"),
         ({"cnn_preds": np.ones(4)}, "cnn_preds is of 4 components, the masks of 5"),
         ({"Cn": np.ones((64, 48))}, "the image Cn has the shape (64, 48), the field (48, 64)"),
+        ({"W/data": np.ones(3)}, "W holds the weights of the background's ring model"),
+        ({"b0": np.ones(7)}, "b0 has 7 pixels, the field 3072"),
+        ({"idx_components_bad": [0, 1, 3]}, "both name the component 1, which count as accepted"),
         ({"discarded_components/C": 1}, "discarded_components holds components that a selection"),
         (
             {"SNR_comp": np.full(5, b"high"), "Cn": np.ones((48, 64), complex)},
@@ -572,7 +579,7 @@ def test_names_of_the_movie(tmp_path):
 )
 def test_other_values_that_do_not_fit_are_left_out(tmp_path, values, message):
     path = _write(tmp_path, accepted=[1])
-    _edit(path, estimates__discarded_components=None)
+    _edit(path, estimates__discarded_components=None, estimates__W=None)
     _edit(path, **{f"estimates__{name}": value for name, value in values.items()})
     extractor = _warned(path, message, "This is left out.")
     assert set(_traces_in(extractor)) == ALL
@@ -602,6 +609,36 @@ def test_decisions_by_hand_without_an_evaluation(tmp_path):
     assert table["Rejected"].data[:].tolist() == [0, 0, 0, 0, 1]
     words = ["unassigned", "accepted", "unassigned", "accepted", "rejected"]
     assert list(table["curation"].data) == words
+
+
+def test_a_list_of_other_components_makes_the_other_one_doubtful(tmp_path):
+    """Lists that count from 1 show it in one of the two only."""
+    path = _write(tmp_path, accepted=[0, 1])
+    _edit(path, estimates__idx_components=[1, 2], estimates__idx_components_bad=[3, 4, 5])
+    extractor = _warned(path, "idx_components_bad names the component 5, the masks are of 5")
+    assert "is_accepted" not in extractor.get_property_keys()
+
+
+def test_components_in_neither_list_of_the_evaluation_are_undecided(tmp_path):
+    """Components that a person added are in neither list."""
+    path = _write(tmp_path, accepted=[0, 1])
+    _edit(path, estimates__idx_components_bad=[2, 3])
+    extractor = CaimanExtractor(path)
+    assert extractor.get_property("is_accepted", range(5)).tolist() == [1, 1, 0, 0, 0]
+    assert extractor.get_property("is_rejected", range(5)).tolist() == [0, 0, 1, 1, 0]
+
+
+def test_the_baseline_of_the_ring_model_is_an_image(tmp_path):
+    path = _write(tmp_path)
+    rows, columns = RECORDING.field_shape
+    values = np.arange(rows * columns, dtype=float)
+    _edit(path, estimates__b0=values)
+    interface = CaimanSegmentationInterface(path)
+    found = interface.extractor.get_images_dict()["baseline"]
+    np.testing.assert_array_equal(found, values.reshape(rows, columns, order="F"))
+    nwbfile = interface.create_nwbfile(START)
+    image = nwbfile.processing["ophys"]["SegmentationImages"]["baseline"]
+    assert image.description.startswith("Constant baseline of each pixel")
 
 
 def test_predictions_in_a_column(tmp_path):

@@ -336,3 +336,85 @@ def test_what_cnmfe_always_writes_is_missed(tmp_path, name):
         del file["results"][name]
     with pytest.warns(UserWarning, match=f"has no {name}, which CNMF-E normally writes"):
         CnmfeSegmentationInterface(path)
+
+
+# --- background and range of frames -------------------------------------------------------------
+
+PIXELS = int(np.prod(RECORDING.field_shape))
+MODEL = {
+    "b": np.linspace(0.1, 1, 2 * PIXELS).reshape(PIXELS, 2),
+    "f": np.arange(40.0).reshape(2, 20),
+    "b0": np.arange(PIXELS, dtype=float)[:, None],
+}
+
+
+def _with(path, **values):
+    """Write the struct of CNMF-E with further fields, in a file of version 5."""
+    write_cnmfe(path, RECORDING, matlab_version="5")
+    struct = scipy.io.loadmat(path)["results"][0, 0]
+    fields = {name: struct[name] for name in struct.dtype.names}
+    scipy.io.savemat(path, {"results": {**fields, **values}})
+    return path
+
+
+def test_background_components_are_read_and_the_baseline_is_an_image(tmp_path, opened):
+    extractor = opened(_with(tmp_path / "a.mat", **MODEL))
+    rows, columns = RECORDING.field_shape
+    ids = ["background0", "background1"]
+    assert extractor.get_background_ids() == ids
+    masks = extractor.get_background_image_masks()
+    np.testing.assert_array_equal(masks.reshape(PIXELS, 2, order="F"), MODEL["b"])
+    np.testing.assert_array_equal(extractor.get_traces_dict()["background"], MODEL["f"].T)
+    baseline = extractor.get_images_dict()["baseline"]
+    np.testing.assert_array_equal(baseline, MODEL["b0"].reshape(rows, columns, order="F"))
+    extractor.close()
+    rois = CnmfeSegmentationInterface(tmp_path / "a.mat")
+    metadata = rois.get_metadata()
+    metadata["NWBFile"]["session_start_time"] = "2024-05-17T14:30:00+02:00"
+    path = rois.run_conversion(tmp_path / "a.nwb", metadata=metadata, progress=False)
+    with NWBHDF5IO(path) as io:
+        ophys = io.read().processing["ophys"]
+        table = ophys["ImageSegmentation"]["BackgroundPlaneSegmentation"]
+        assert list(table["roi_name"][:]) == ids
+        np.testing.assert_array_equal(ophys["Fluorescence"]["Background"].data, MODEL["f"].T)
+        assert "baseline" in ophys["SegmentationImages"].images
+
+
+def test_parts_of_the_background_that_are_not_read_are_named(tmp_path, opened):
+    cells = np.empty((2, 2), dtype=object)
+    cells[:] = [[np.ones((2, 2))] * 2] * 2
+    path = _with(tmp_path / "a.mat", W=csc_matrix(np.eye(4)), b=cells, f=cells, b0=MODEL["b0"])
+    with pytest.warns(UserWarning, match="b, f, W, of CNMF-E's model of .* are left out"):
+        extractor = opened(path)
+    assert extractor.get_background_ids() == []
+    assert "baseline" in extractor.get_images_dict()
+
+
+def test_frames_of_a_part_of_the_movie_have_their_times(tmp_path, opened):
+    path = _with(tmp_path / "a.mat", frame_range=np.array([[31.0, 50.0]]))
+    with pytest.warns(UserWarning, match="analysed the frames 31 to 50 of its movie"):
+        extractor = opened(path)
+    np.testing.assert_allclose(extractor.get_timestamps(), (30 + np.arange(20)) / 7.5)
+    for others in ([[1.0, 20.0]], [[31.0, 40.0]], [[]], [[np.nan, np.nan]]):
+        extractor = opened(_with(tmp_path / "b.mat", frame_range=np.array(others)))
+        assert extractor.get_native_timestamps() is None
+
+
+def test_the_files_of_several_movies_are_named(tmp_path, opened):
+    files = np.array([r"C:\data\one.tif", "/data/two.tif"], dtype=object)
+    extractor = opened(_with(tmp_path / "a.mat", file=files))
+    assert [path[-7:] for path in extractor.movie_paths] == ["one.tif", "two.tif"]
+    extractor.close()
+    made = CnmfeSegmentationInterface(tmp_path / "a.mat").made_from()
+    assert made.files == ("one.tif", "two.tif")
+
+
+def test_numbers_of_other_components_are_named(tmp_path, opened):
+    for values, fault in (
+        ({"ids": np.arange(4.0)}, "ids are of 4 components, the masks of 5; they are left out"),
+        ({"tags": np.arange(5) / 2}, "tags have values that are no whole numbers"),
+    ):
+        with pytest.warns(UserWarning, match=fault):
+            extractor = opened(_with(tmp_path / "a.mat", **values))
+        assert "cnmfe_tags" not in extractor.get_property_keys()
+        extractor.close()

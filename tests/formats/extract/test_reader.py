@@ -404,3 +404,15 @@ def test_what_extract_always_writes_is_missed(tmp_path, place):
                 file["output"][place] = other
         with pytest.warns(UserWarning, match=f"has no {place}.*, which EXTRACT normally writes"):
             ExtractSegmentationInterface(path, sampling_frequency=7.5)
+
+
+def test_metrics_of_each_cell_are_columns(tmp_path, opened):
+    path = write_extract(tmp_path / "e.mat", RECORDING)
+    metrics = np.arange(15.0).reshape(5, 3)
+    with h5py.File(path, "r+") as file:
+        file["output/info/cellcheck/metrics"] = metrics
+        file["output/info/cellcheck/is_attr_bad"] = np.zeros((4, 2))
+    with pytest.warns(UserWarning, match="cellcheck.is_attr_bad is of 4 cells, the masks of 5"):
+        extractor = opened(path)
+    np.testing.assert_array_equal(extractor.get_property("cellcheck_metrics", range(5)), metrics)
+    assert "cellcheck_is_attr_bad" not in extractor.get_property_keys()

@@ -393,3 +393,14 @@ def test_cell_sets_that_state_what_they_do_not_hold(tmp_path, recording, changes
     path = edit(write_inscopix_cells(tmp_path / "c.isxd", recording), **changes)
     with pytest.raises(CorruptSourceError, match=words):
         InscopixCellsExtractor(path)
+
+
+def test_activity_is_a_column_and_matches_are_named(tmp_path, recording):
+    path = edit(write_inscopix_cells(tmp_path / "c.isxd", recording), CellActivity=[True, False, 1])
+    extractor = InscopixCellsExtractor(path)
+    active = extractor.get_property("cell_active", extractor.get_roi_ids())
+    assert active.tolist() == [True, False, True]
+    path = edit(write_inscopix_cells(tmp_path / "c.isxd", recording), Matches=[0, 2, 1])
+    with pytest.warns(UserWarning, match=r"longitudinal registration \(Matches\), which are left"):
+        extractor = InscopixCellsExtractor(path)
+    assert "cell_active" not in extractor.get_property_keys()

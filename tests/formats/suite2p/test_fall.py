@@ -177,7 +177,7 @@ def test_settings_of_empty_values_and_flags_that_are_absent(tmp_path):
     ops |= {"dx": np.array([]), "io": {"save_mat": True}, "nframes": 3}
     _write_fall(folder / "plane0", "5", ops=ops, iscell=np.array([]), redcell=np.array([]))
     extractor = MendedSuite2pExtractor(folder, "chan1", "plane0")
-    assert extractor.get_property_keys() == []
+    assert not {"iscell", "redcell"} & set(extractor.get_property_keys())
     assert extractor.get_num_samples() == 20
 
 

@@ -391,3 +391,32 @@ def test_parts_of_the_settings_with_the_images(folder):
         (plane / "ops.npy").unlink()
     (note,) = _notes(folder)
     assert "plane0 lacks reg_outputs.npy, detect_outputs.npy; plane1 lacks reg_" in note
+
+
+def test_movies_before_registration_are_named(folder):
+    (folder / "plane0" / "data_raw.bin").write_bytes(b"")
+    (folder / "plane2" / "reg_tif").mkdir()
+    (note,) = _notes(folder)
+    assert note.startswith(f"'{folder}' also has plane0/data_raw.bin, plane2/reg_tif: movies")
+    assert _notes(folder, plane_name="plane1") == []
+    (folder / "plane2" / "data.bin").write_bytes(b"")  # reg_tif has the same frames
+    notes = _notes(folder, plane_name="plane2", registered_movie=False)
+    assert not any("reg_tif" in note for note in notes)
+
+
+def test_bad_frames_are_named(folder):
+    path = folder / "plane1" / "ops.npy"
+    ops = np.load(path, allow_pickle=True).item()
+    marks = np.isin(np.arange(12), (2, 7))
+    np.save(path, {**ops, "badframes": marks}, allow_pickle=True)
+    (note,) = _notes(folder)
+    assert note.startswith(f"'{folder / 'plane1'}' has 2 frames that its settings mark as bad")
+    assert note.endswith("the marks are left out. Frames from 0: 2, 7.")
+
+
+def test_a_plane_without_rois_is_not_damaged(tmp_path):
+    folder = write_suite2p(tmp_path, simulate_recording(num_samples=12))
+    for path in (folder / "plane0").glob("*.npy"):
+        if path.name != "ops.npy":
+            np.save(path, np.load(path, allow_pickle=True)[:0], allow_pickle=True)
+    assert _notes(folder) == []

@@ -100,9 +100,32 @@ def test_the_second_channel_has_its_own_traces_and_the_same_flags(tmp_path):
 def test_without_a_second_channel_nothing_is_said_of_it(tmp_path):
     folder = write_suite2p(tmp_path, RECORDING)
     assert channel_names(folder) == ["chan1"]
-    assert _open(folder).get_property_keys() == ["iscell", "iscell_probability"]
+    keys = _open(folder).get_property_keys()
+    assert keys[:2] == ["iscell", "iscell_probability"]
+    assert not any(key.startswith("red") for key in keys)
     (folder / "plane0" / "iscell.npy").unlink()
-    assert _open(folder).get_property_keys() == []
+    assert "iscell" not in _open(folder).get_property_keys()
+
+
+def test_numbers_of_rois_are_properties(folder):
+    """A user's drawing lacks some; texts and lists are none."""
+    path = folder / "plane0" / "stat.npy"
+
+    def edit(stat):
+        for index, roi in enumerate(stat):
+            stat[index] = {**roi, "skew": np.float32(index), "npix_soma": index, "std": [1, 2]}
+        del stat[3]["skew"]
+        stat[4]["npix_soma"] = "many"
+
+    _edit(path, edit)
+    extractor = _open(folder)
+    np.testing.assert_array_equal(extractor.get_property("skew", range(5)), [0, 1, 2, np.nan, 4])
+    assert extractor.get_property("npix_soma", [2]).tolist() == [2]
+    assert "std" not in extractor.get_property_keys()
+    np.testing.assert_array_equal(
+        extractor.get_property("skew", range(5)),
+        _open(folder, "chan2").get_property("skew", range(5)),
+    )
 
 
 def test_planes_are_counted_as_numbers_and_combined_is_none(tmp_path):
@@ -236,6 +259,12 @@ def _without(key):
         ("stat", lambda stat: np.arange(5), "does not hold a list of ROIs"),
         ("stat", lambda stat: np.array(5, dtype=object), "does not hold a list of ROIs"),
         ("stat", _stat(ypix=[1, 2]), "ROI 2 must have ypix, xpix and lam of the same length"),
+        (
+            "stat",
+            _stat(ypix=[1.5], xpix=[2.0], lam=[1.0]),
+            "ROI 2 has .* that are no whole numbers",
+        ),
+        ("stat", _stat(ypix=["a"], xpix=[2], lam=[1.0]), "ROI 2 has .* that are no whole numbers"),
         ("stat", _stat(lam=None), "ROI 2 must have ypix, xpix and lam"),
         ("stat", _stat(ypix=[99], xpix=[3], lam=[1.0]), "ROI 2 reaches beyond the field"),
         ("stat", _stat(ypix=[3], xpix=[-1], lam=[1.0]), "ROI 2 reaches beyond the field"),
@@ -246,6 +275,7 @@ def test_what_is_wrong_within_a_file_is_named_with_its_path(folder, name, edit, 
     with pytest.raises(CorruptSourceError, match=message) as caught:
         _open(folder)
     assert str(folder / "plane0") in str(caught.value)
+    assert "Error(" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["ops", "stat"])

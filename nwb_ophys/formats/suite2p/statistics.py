@@ -1,0 +1,56 @@
+"""Numbers that Suite2p computed for each ROI, in ``stat.npy``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STATISTICS: Mapping[str, str] = {
+    "skew": "Skewness of the trace of the ROI in the functional channel, less the trace around it",
+    "std": "Standard deviation of the trace of the ROI in the functional channel, less the trace "
+    "around it",
+    "snr": "Signal-to-noise ratio of the ROI",
+    "compact": "Mean distance of the pixels from the centre of the ROI, relative to that of a disk",
+    "solidity": "Part of the convex hull of the ROI that its pixels fill",
+    "footprint": "Spatial extent of the signal of the ROI",
+    "radius": "Radius of an ellipse that was fitted to the ROI, in pixels",
+    "aspect_ratio": "Ratio of the axes of an ellipse that was fitted to the ROI",
+    "npix_norm": "Number of pixels of the ROI, relative to other ROIs",
+    "npix_norm_no_crop": "Number of pixels of the whole ROI, relative to other ROIs",
+    "npix_soma": "Number of pixels of the soma of the ROI",
+    "mrs": "Mean distance of the pixels from the centre of the ROI, in units of Suite2p",
+    "mrs0": "Mean distance of as many pixels of a disk from its centre, in units of Suite2p",
+}
+"""Descriptions of the numbers, by their names in ``stat.npy``."""
+
+
+def statistics_of(
+    stat: Sequence[Mapping[str, Any]],
+) -> dict[str, tuple[NDArray[np.float64], str]]:
+    """Return the numbers of ROIs with their descriptions, by name.
+
+    ROIs that lack a number, such as some of those that a user drew, have NaN.
+
+    Parameters
+    ----------
+    stat : sequence of Mapping
+        The ROIs as ``stat.npy`` has them.
+    """
+    found = {}
+    for name, text in STATISTICS.items():
+        values = np.array([_number(roi.get(name)) for roi in stat], dtype=np.float64)
+        if not np.isnan(values).all():
+            found[name] = (values, f"{text} (Suite2p's {name}).")
+    return found
+
+
+def _number(value: Any) -> float:
+    try:
+        array = np.asarray(np.nan if value is None else value)
+    except ValueError:  # lists of different lengths
+        return np.nan
+    is_number = array.dtype.kind in "iuf" and array.size == 1
+    return float(array.reshape(-1)[0]) if is_number else np.nan
