@@ -195,6 +195,8 @@ def aligned(rows: list[tuple[str, ...]]) -> str:
 
 
 _MOST_SHOWN = 120
+# Of errors of other packages, and of the last cause that one states.
+_LONGEST_REASON, _LONGEST_CAUSE = 400, 300
 
 
 def shown(value: object) -> str:
@@ -245,9 +247,6 @@ def _escape(character: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-_LONGEST_REASON = 400
-
-
 def as_sentence(error: object) -> str:
     """Return the message of an error, with one full stop at its end.
 
@@ -267,9 +266,6 @@ def as_sentence(error: object) -> str:
     return f"{text.rstrip('.')}."
 
 
-_MOST_SHOWN = 300
-
-
 def last_reason(error: BaseException) -> str:
     """Return the last cause that another package states, without all that it writes of its objects.
 
@@ -287,8 +283,9 @@ def last_reason(error: BaseException) -> str:
     message = stated if isinstance(stated, str) else error
     place = getattr(error.args[0], "path", "") if message is stated else ""
     where = f"{str(place).removeprefix('root/')}: " if place else ""
-    text = where + " ".join(as_sentence(message).rpartition("due to: ")[2].split())
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 2]}…."
+    sentence = as_sentence(str(message) or type(error).__name__)
+    text = where + " ".join(sentence.rpartition("due to: ")[2].split())
+    return text if len(text) <= _LONGEST_CAUSE else f"{text[: _LONGEST_CAUSE - 2]}…."
 
 
 def error_within(error: BaseException) -> NwbOphysError | None:

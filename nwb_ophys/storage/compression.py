@@ -21,7 +21,7 @@ _HIGHEST_ISAL_LEVEL = 3
 
 ZSTD_LEVEL = 1
 BLOSC_LEVEL = 1
-# Blosc's own block for Zstandard, 32 kB, takes twice as long for movies, also to read them, and most
+# Blosc's own block for Zstandard, 32 kB, takes twice as long for movies, also to read, and most
 # get larger; 512 kB take 4 to 9 % longer than 1 MB.
 BLOSC_BLOCK = 1 << 20
 
