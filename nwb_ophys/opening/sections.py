@@ -92,14 +92,14 @@ def note_sections(interfaces: Mapping[str, Any]) -> None:
     alike: dict[tuple[Any, ...], dict[str, list[str]]] = {}
     for name, interface in interfaces.items():
         paths = paths_of(interface)
-        if len(paths) == 1 and _has_no_start(interface):
+        if len(paths) == 1 and isinstance(interface, BaseOphysInterface):
             parts = re.split(r"(\d+)", paths[0].name)
             key = (type(interface), paths[0].absolute().parent, *parts[::2])
             # Channels and planes of one file are streams of the same path.
             alike.setdefault(key, {}).setdefault(paths[0].name, []).append(name)
     for by_file in alike.values():
-        if _are_sections(list(by_file)):
-            names = [each for streams in by_file.values() for each in streams]
+        names = [each for streams in by_file.values() for each in streams]
+        if _are_sections(list(by_file)) and all(_has_no_start(interfaces[n]) for n in names):
             warnings.warn(
                 f"{listed(names)}: the names of the files differ in a number, and the files state "
                 "no start, so that the times of each are counted from 0 s. If they are sections of "
@@ -113,12 +113,14 @@ def note_sections(interfaces: Mapping[str, Any]) -> None:
 
 def _has_no_start(interface: Any) -> bool:
     extractor: Any = getattr(interface, "extractor", None)
-    if not isinstance(interface, BaseOphysInterface) or not hasattr(extractor, "get_num_samples"):
+    if isinstance(interface, (ImagesInterface, TrialsInterface)):
         return False
-    if isinstance(interface, (ImagesInterface, TrialsInterface)) or not extractor.get_num_samples():
+    if not hasattr(extractor, "get_num_samples") or not extractor.get_num_samples():
+        return False
+    if extractor_times(extractor) is not None:
         return False
     stated = interface.describe().get("NWBFile") or {}
-    return stated.get("session_start_time") is None and extractor_times(extractor) is None
+    return stated.get("session_start_time") is None
 
 
 def _are_sections(names: Sequence[str]) -> bool:
