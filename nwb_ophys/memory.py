@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 # Systems without this call drop mapped pages on their own when memory is short.
@@ -34,6 +33,8 @@ def available_memory() -> int:
 
     Containers and cluster schedulers limit the control group (Linux, cgroup-v1 and cgroup-v2).
     """
+    import psutil  # here, as readers import this module, and most are not asked
+
     return min([int(psutil.virtual_memory().available), *_cgroup_headroom()])
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from roiextractors import ImagingExtractor, SegmentationExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor, SegmentationExtractor
 from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists

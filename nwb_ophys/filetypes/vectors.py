@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
-from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
-from nwb_ophys.filetypes.hdf5_values import Hdf5Values
-from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct, StoredArray
 from nwb_ophys.filetypes.npy import check_npz, load_npy
 from nwb_ophys.filetypes.tables import TextTable, read_table
-from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.timing import UNITS, as_nanoseconds
+
+if TYPE_CHECKING:
+    from nwb_ophys.filetypes.hdf5_values import Hdf5Values
+    from nwb_ophys.filetypes.matlab.variables import MatlabStruct
 
 _INDEXED = re.compile(r"(.*?)\[(\d+)\]")
 _MOST_LISTED = 12
@@ -92,6 +92,11 @@ def opened_vector(
     SourceError
         If there is no such vector, or if it is not clear which one is meant; lists those there are.
     """
+    # Imported here with h5py, since most conversions are given no file of times.
+    from nwb_ophys.filetypes.hdf5_values import Hdf5Values
+    from nwb_ophys.filetypes.matlab.variables import MatlabFile
+    from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
+
     require_file(path, "a file of numbers", folder_error=CorruptSourceError)
     if path.suffix.lower() == ".mat":
         file = MatlabFile(path, "extract")
@@ -189,10 +194,14 @@ class _Matlab(_Members):
         return self._variables.get(name.replace(".", "/"))
 
     def __contains__(self, name: object) -> bool:
+        from nwb_ophys.filetypes.matlab.variables import StoredArray
+
         return isinstance(self[str(name)], (np.ndarray, StoredArray))
 
 
 def _arrays_of(variables: MatlabStruct, depth: int = 2, prefix: str = "") -> Iterator[Any]:
+    from nwb_ophys.filetypes.matlab.variables import MatlabStruct, StoredArray
+
     for name in variables.names:
         value = variables.get(name)
         if isinstance(value, (np.ndarray, StoredArray)):
@@ -207,6 +216,8 @@ class _Hdf5(_Members):
     kind = "dataset"
 
     def __init__(self, path: Path, opened: Hdf5Values) -> None:
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+
         outline = read_hdf5_outline(path)
         found = {} if outline is None else outline.datasets
         super().__init__(path, {n: s for n, (s, dtype) in found.items() if dtype.kind in "biuf"})

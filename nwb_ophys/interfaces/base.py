@@ -8,10 +8,9 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceArgumentError
 from nwb_ophys.html_tables import html_table
@@ -54,6 +53,9 @@ from nwb_ophys.outside import (
     reading_within_reach,
 )
 from nwb_ophys.timing import require_rate
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 # Methods that may open files of the recording again.
 _READING = {"describe", "made_from"}

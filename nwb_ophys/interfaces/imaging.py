@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.interfaces.arguments import (
     StubOptions,
@@ -31,6 +30,9 @@ from nwb_ophys.metadata import (
 )
 from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 from nwb_ophys.outside import Reach, within_reach
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 @attrs.frozen(kw_only=True)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.interfaces.arguments import (
@@ -37,6 +36,7 @@ from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
+    background_entry,
     get_nwb_segmentation_metadata,
     merge_description,
     segmentation_schema,
@@ -46,7 +46,9 @@ from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois, WithTimes
 from nwb_ophys.timing import Clock
-from nwb_ophys.writers.streams import background_entry
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 @attrs.frozen(kw_only=True)
