@@ -6,7 +6,8 @@ import gc
 import math
 import mmap
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,38 @@ def copy_if_mapped(values: NDArray[Any]) -> NDArray[Any]:
     copied = np.array(values, order="K", subok=False)
     release_map(values)
     return copied
+
+
+def read_unshared(read: Callable[[], Any]) -> NDArray[Any]:
+    """Read a block, and copy it if its reader may fill the same memory with the next block.
+
+    Blocks wait for threads that compress them. Readers of cameras and videos often fill one buffer
+    again and again, or return a view of it.
+
+    Parameters
+    ----------
+    read : callable
+        Returns an array that is not masked.
+    """
+    box = [copy_if_mapped(np.asarray(read()))]
+    return box.pop() if _num_holders(box) <= _FEWEST_HOLDERS else np.array(box[0], order="K")
+
+
+def _num_holders(box: list[NDArray[Any]]) -> float:
+    """Return how many references there are to the memory of the only array in a list.
+
+    A list, so that the caller has no reference of its own.
+    """
+    owner = box[0]
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    is_unknown = owner.base is not None and not isinstance(owner.base, bytes)
+    if is_unknown or not hasattr(sys, "getrefcount"):  # which only CPython has
+        return math.inf
+    return sys.getrefcount(owner)
+
+
+_FEWEST_HOLDERS = _num_holders([np.empty(1)])
 
 
 def slowest_axis(values: Any) -> int:

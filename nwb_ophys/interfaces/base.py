@@ -28,6 +28,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.declarations import check_declarations
 from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.reopenable import Reopenable
@@ -120,6 +121,8 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__module__.partition(".")[0] != "nwb_ophys":
+            check_declarations(cls)
         for name in _READING & cls.__dict__.keys():
             setattr(cls, name, reading_within_reach(cls.__dict__[name]))
 

@@ -16,6 +16,9 @@ from nwb_ophys.interfaces.arguments import (
     stub_of,
 )
 from nwb_ophys.interfaces.base import BaseOphysInterface, check_extractor
+from nwb_ophys.interfaces.door import source_errors
+from nwb_ophys.interfaces.foreign_extractors import check_movie
+from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
 from nwb_ophys.interfaces.rates import check_rate_is_known
@@ -91,6 +94,8 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """Open the extractor, which several threads may open again to read at once."""
         super().open_source(given)
         check_extractor(self, "get_series", "ImagingExtractor", "ArrayImagingExtractor")
+        with source_errors(lambda: paths_of(self)):
+            check_movie(self)
         if self.opens_again:
             opening = functools.partial(type(self).open, self.source)
             self.extractor.open_again = functools.partial(_opened_within, self._reach, opening)

@@ -23,6 +23,8 @@ from nwb_ophys.interfaces.base import (
     filled_with_options,
 )
 from nwb_ophys.interfaces.conversion import join_file
+from nwb_ophys.interfaces.door import source_errors
+from nwb_ophys.interfaces.foreign_extractors import check_rois
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
@@ -104,6 +106,8 @@ class SegmentationInterface(
         """Open the extractor."""
         super().open_source(given)
         check_extractor(self, "get_roi_ids", "SegmentationExtractor", "ArraySegmentationExtractor")
+        with source_errors(lambda: paths_of(self)):
+            check_rois(self)
 
     def made_from(self) -> MadeFrom | None:
         """Return what the files state of the movie that they were made from: the names of files."""
