@@ -118,6 +118,11 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
 
     def _get_maxshape(self) -> tuple[int, ...]:
         rows, columns, *planes = self.imaging_extractor.get_sample_shape()
+        if 0 in (rows, columns, *planes):
+            raise SourceError(
+                f"{self.source_label} has frames without pixels: their shape is "
+                f"{(rows, columns, *planes)}, (rows, columns[, planes])."
+            )
         sizes = (self.imaging_extractor.get_num_samples(), columns, rows, *planes)
         return tuple(int(size) for size in sizes)
 
