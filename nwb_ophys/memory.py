@@ -107,17 +107,19 @@ def read_unshared(read: Callable[[], Any]) -> NDArray[Any]:
 
 
 def _num_holders(box: list[NDArray[Any]]) -> float:
-    """Return how many references there are to the memory of the only array in a list.
+    """Return how many references there are to the only array in a list, or to its memory.
 
     A list, so that the caller has no reference of its own.
     """
+    if not hasattr(sys, "getrefcount"):  # which only CPython has
+        return math.inf
     owner = box[0]
+    most = sys.getrefcount(owner)
     while isinstance(owner.base, np.ndarray):
         owner = owner.base
-    is_unknown = owner.base is not None and not isinstance(owner.base, bytes)
-    if is_unknown or not hasattr(sys, "getrefcount"):  # which only CPython has
-        return math.inf
-    return sys.getrefcount(owner)
+        most = max(most, sys.getrefcount(owner))
+    is_known = owner.base is None or isinstance(owner.base, bytes)
+    return most if is_known else math.inf
 
 
 _FEWEST_HOLDERS = _num_holders([np.empty(1)])
