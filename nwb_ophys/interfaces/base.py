@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceArgumentError
+from nwb_ophys.errors import (
+    ArgumentError,
+    MetadataError,
+    OptionError,
+    SourceArgumentError,
+    shown,
+)
 from nwb_ophys.html_tables import html_table
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
@@ -195,6 +201,12 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
                 f"describe() of {type(self).__name__} returned a {type(stated).__name__}; it must "
                 "return a dictionary, which is empty if the files state nothing."
             )
+        for key, value in stated.items():
+            if value is not None and not isinstance(value, Mapping):
+                raise MetadataError(
+                    f"describe() of {type(self).__name__} returned {key!r}: {shown(value)}; its "
+                    "value must be a dictionary."
+                )
         name = str(paths[0]) if paths else type(self).__name__
         return without_impossible(stated, name)
 
@@ -215,6 +227,12 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
 
     def channel_name(self) -> str:
         """Return the name of the channel that is read."""
+        if not hasattr(self.extractor, "channel_name"):
+            raise ArgumentError(
+                f"channel_names() of {type(self).__name__} states several channels, but its "
+                f"{type(self.extractor).__name__} has no attribute channel_name; set it to the "
+                "name of the channel that is read, or override channel_name()."
+            )
         return str(self.extractor.channel_name)
 
     def position_name(self) -> str:

@@ -8,6 +8,10 @@ import attrs
 
 from nwb_ophys.errors import ArgumentError, shown
 
+_METHODS = {
+    *("open", "describe", "matches", "parts", "streams", "part", "made_from", "channel_names"),
+    *("channel_name", "position_name", "add_to_nwbfile", "get_metadata", "refusal", "group"),
+}
 _EXAMPLE = 'file_path: Path = argument("Recording of the rig.")'
 
 
@@ -27,6 +31,12 @@ def check_declarations(cls: type) -> None:
     for name in ("Source", "Options"):
         if name in vars(cls):
             _check_arguments(f"{cls.__name__}.{name}", vars(cls)[name])
+    for name in _METHODS & vars(cls).keys():
+        declared = vars(cls)[name]
+        if not isinstance(declared, (classmethod, staticmethod)) and not callable(declared):
+            raise ArgumentError(
+                f"{cls.__name__}.{name} is a {type(declared).__name__}; it must be a method."
+            )
     if "file_suffixes" in vars(cls):
         _check_suffixes(f"{cls.__name__}.file_suffixes", vars(cls)["file_suffixes"])
 

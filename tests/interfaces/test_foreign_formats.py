@@ -247,6 +247,10 @@ class SourceWithoutArgument:
         ),
         ({"Source": None}, r"LabInterface\.Source is None; it must be a class"),
         ({"Source": SourceWithoutArgument}, r"'file_path' of LabInterface\.Source is not declared"),
+        (
+            {"describe": property(dict)},
+            r"LabInterface\.describe is a property; it must be a ",
+        ),
         ({"file_suffixes": ".raw"}, r"file_suffixes is '\.raw'; it must be a tuple of endings"),
         ({"file_suffixes": (".RAW",)}, r"a tuple of endings in lower case, such as \('\.raw',\)"),
     ],
@@ -272,6 +276,39 @@ def test_errors_of_an_author_are_not_said_to_be_those_of_the_file_alone(error, s
 
     with pytest.raises(SourceError, match=said):
         opened(None, tmp_path, open=classmethod(fail))
+
+
+def test_types_of_arguments_that_are_unknown(tmp_path):
+    @attrs.frozen(kw_only=True)
+    class Source:
+        file_path: Path = argument("Recording of the rig.")
+        kernel: "absent.Kernel | None" = argument("A kernel.", default=None)  # type: ignore[name-defined]  # noqa: F821, UP037
+
+    with pytest.raises(ArgumentError, match=r"unknown: name 'absent' is not defined\. Import it"):
+        opened(Movie, tmp_path, Source=Source)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        (
+            {"describe": lambda self: {"Ophys": [1]}},
+            r"returned 'Ophys': \[1\]; its value must ",
+        ),
+        (
+            {"describe": lambda self: {"NWBFile": "x"}},
+            r"returned 'NWBFile': 'x'; its value must ",
+        ),
+        (
+            {"channel_names": lambda self: ["a", "b"]},
+            r"LabInterface states several channels, b",
+        ),
+    ],
+)
+def test_what_a_format_states(members, said, tmp_path):
+    """Faults: a plain TypeError, and an AttributeError that was said to be damage of the file."""
+    with pytest.raises(NwbOphysError, match=said):
+        opened(Movie, tmp_path, **members).get_metadata()
 
 
 # --- what a reader returns ----------------------------------------------------------------------
