@@ -486,9 +486,18 @@ def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:
         for each in inspect.signature(interface.get_metadata).parameters.values()
     )
     if takes_options and isinstance(interface, BaseOphysInterface):
-        return interface.get_metadata(**given)
-    stated = interface.get_metadata()
+        return _as_metadata(interface, interface.get_metadata(**given))
+    stated = _as_metadata(interface, interface.get_metadata())
     return interface.for_options(stated, given) if hasattr(interface, "for_options") else stated
+
+
+def _as_metadata(interface: Any, stated: Any) -> Any:
+    if not isinstance(stated, Mapping):
+        raise MetadataError(
+            f"get_metadata() of {type(interface).__name__} returned {shown(stated)}; it must "
+            "return a dictionary, such as that of super().get_metadata() with changes."
+        )
+    return stated
 
 
 def takes_options_by_stream(method: Any) -> bool:

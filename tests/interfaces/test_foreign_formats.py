@@ -13,7 +13,7 @@ import pytest
 from roiextractors import ImagingExtractor, SegmentationExtractor
 
 from nwb_ophys import ImagingInterface, SegmentationInterface, argument
-from nwb_ophys.errors import ArgumentError, NwbOphysError, SourceError
+from nwb_ophys.errors import ArgumentError, MetadataError, NwbOphysError, SourceError
 from nwb_ophys.rois.model import Rois
 
 MOVIE = np.arange(60 * 4 * 6, dtype=np.uint16).reshape(60, 4, 6)
@@ -309,6 +309,13 @@ def test_what_a_format_states(members, said, tmp_path):
     """Faults: a plain TypeError, and an AttributeError that was said to be damage of the file."""
     with pytest.raises(NwbOphysError, match=said):
         opened(Movie, tmp_path, **members).get_metadata()
+
+
+def test_metadata_that_are_not_returned(tmp_path):
+    """Fault: an AttributeError of None."""
+    interface = opened(Movie, tmp_path, get_metadata=lambda self, **options: None)
+    with pytest.raises(MetadataError, match=r"get_metadata\(\) of LabInterface returned None; "):
+        interface.create_nwbfile(START)
 
 
 # --- what a reader returns ----------------------------------------------------------------------
