@@ -8,9 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar
-
-from pynwb import NWBFile
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nwb_ophys.errors import OptionError, SourceArgumentError
 from nwb_ophys.html_tables import html_table
@@ -48,6 +46,9 @@ from nwb_ophys.metadata.neuroconv_keys import (
     without_neuroconv_keys,
 )
 from nwb_ophys.metadata.plane_links import link_background
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 class OphysConverter(Convertible):

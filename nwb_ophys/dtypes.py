@@ -153,9 +153,9 @@ def as_seconds(values: ArrayLike, what: str) -> NDArray[np.float64]:
     Raises
     ------
     SourceError
-        When they are not real numbers, or integers that float64 cannot hold.
+        When they are not real numbers, or integers that float64 cannot hold, or some are masked.
     """
-    array = np.asarray(values)
+    array = without_mask(values, f"{what}: the array")
     if array.dtype.kind == "O":
         array = np.asarray(array.tolist())
     seconds = array.astype(np.float64) if array.dtype.kind in "iuf" else None

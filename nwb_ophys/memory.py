@@ -6,13 +6,13 @@ import gc
 import math
 import mmap
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 # Systems without this call drop mapped pages on their own when memory is short.
@@ -34,6 +34,8 @@ def available_memory() -> int:
 
     Containers and cluster schedulers limit the control group (Linux, cgroup-v1 and cgroup-v2).
     """
+    import psutil  # here, as readers import this module, and most are not asked
+
     return min([int(psutil.virtual_memory().available), *_cgroup_headroom()])
 
 
@@ -87,6 +89,40 @@ def copy_if_mapped(values: NDArray[Any]) -> NDArray[Any]:
     copied = np.array(values, order="K", subok=False)
     release_map(values)
     return copied
+
+
+def read_unshared(read: Callable[[], Any]) -> NDArray[Any]:
+    """Read a block, and copy it if its reader may fill the same memory with the next block.
+
+    Blocks wait for threads that compress them. Readers of cameras and videos often fill one buffer
+    again and again, or return a view of it.
+
+    Parameters
+    ----------
+    read : callable
+        Returns an array that is not masked.
+    """
+    box = [copy_if_mapped(np.asarray(read()))]
+    return box.pop() if _num_holders(box) <= _FEWEST_HOLDERS else np.array(box[0], order="K")
+
+
+def _num_holders(box: list[NDArray[Any]]) -> float:
+    """Return how many references there are to the only array in a list, or to its memory.
+
+    A list, so that the caller has no reference of its own.
+    """
+    if not hasattr(sys, "getrefcount"):  # which only CPython has
+        return math.inf
+    owner = box[0]
+    most = sys.getrefcount(owner)
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+        most = max(most, sys.getrefcount(owner))
+    is_known = owner.base is None or isinstance(owner.base, bytes)
+    return most if is_known else math.inf
+
+
+_FEWEST_HOLDERS = _num_holders([np.empty(1)])
 
 
 def slowest_axis(values: Any) -> int:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
 # Rooms of one storey do not import each other; a room imports only from storeys below.
 STOREYS = (
     {"errors"},
-    {"optional", "listings", "html_tables", "copies"},
+    {"base_extractors", "copies", "html_tables", "listings", "optional"},
     {"remote"},
     {"dtypes", "outside"},
     {"documents", "memory", "timing", "paths", "trial"},

@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 
 from nwb_ophys import memory
-from nwb_ophys.memory import available_memory, usable_cores
+from nwb_ophys.memory import available_memory, read_unshared, usable_cores
 
 
 @pytest.fixture
@@ -117,3 +118,36 @@ def test_writes_use_as_many_threads_as_the_quota_grants(groups):
     groups("", cpu__max="200000 100000\n")
     assert WriteOptions().num_workers == 2
     assert WriteOptions(workers=5).num_workers == 5
+
+
+_HELD = np.arange(6)
+_VIEW = np.arange(12)[::2]
+
+
+@pytest.mark.parametrize(
+    ("read", "is_copied"),
+    [
+        (lambda: np.arange(6), False),
+        (lambda: np.arange(12).reshape(3, 4).T[1:], False),
+        (lambda: [1, 2, 3], False),
+        (lambda: np.frombuffer(bytes(range(8)), np.uint8), False),
+        (lambda: _HELD, True),
+        (lambda: _HELD[1:].reshape(5, 1), True),
+        (lambda: _VIEW, True),
+        (lambda: np.frombuffer(bytearray(8), np.uint8), True),
+        (lambda: np.asarray(memoryview(_HELD)), True),
+    ],
+)
+def test_memory_that_a_reader_may_fill_again_is_copied(read, is_copied):
+    before = []
+
+    def remembered():
+        found = read()
+        if isinstance(found, np.ndarray):
+            before.append(found.__array_interface__["data"][0])
+        return found
+
+    found = read_unshared(remembered)
+    np.testing.assert_array_equal(found, read())
+    if before:
+        assert (found.__array_interface__["data"][0] != before[0]) == is_copied

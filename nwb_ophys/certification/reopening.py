@@ -11,11 +11,10 @@ import importlib
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-from pynwb import NWBFile
 
 from nwb_ophys.certification.raw_files import RawFiles
 from nwb_ophys.converter import OphysConverter
@@ -31,6 +30,9 @@ from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
 from nwb_ophys.storage.sources import ArraySource, Source, is_fillable, source_of, unwrapped
 from nwb_ophys.timing import is_without_times, times_follow
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _OWN_MODULES = ("nwb_ophys.formats.", "nwb_ophys.interfaces.")
 # A record never turns these on; the user may.

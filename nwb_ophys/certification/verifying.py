@@ -5,11 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
-from nwb_ophys.certification.with_sources import SourceComparison
 from nwb_ophys.errors import MissingPackageError, SourceError, SourceNotFoundError
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
@@ -19,6 +18,9 @@ from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.record import records_of
 from nwb_ophys.storage.stored_objects import reason_of
 from nwb_ophys.storage.verification import Resources
+
+if TYPE_CHECKING:
+    from nwb_ophys.certification.with_sources import SourceComparison
 
 
 def verify(
@@ -91,6 +93,9 @@ def verify(
             good = [each for each in records.values() if not isinstance(each, str)]
             with_sources = None
             if given:
+                # Imported here, since only the sources are read by pynwb.
+                from nwb_ophys.certification.with_sources import SourceComparison
+
                 with_sources = SourceComparison(root, storage, good, place, given, options or {})
                 with_sources.run(resources)
     return _report(place, comparison, with_sources)

@@ -7,12 +7,11 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pynwb import NWBFile
 
 from nwb_ophys.certification.raw_files import RawFiles, RecordedFile, recorded_files
 from nwb_ophys.certification.reopening import Replanned, replan
@@ -24,6 +23,9 @@ from nwb_ophys.storage.grid import Selection, Shape, block_shape, cell_at
 from nwb_ophys.storage.record import Record
 from nwb_ophys.storage.sources import ArraySource, Source
 from nwb_ophys.storage.verification import BlockPass, Resources, TolerantSource, run_passes
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _BLOCK_BYTES = 8_000_000
 _TIMES = ("timestamps", "starting_time")

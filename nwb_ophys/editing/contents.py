@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from hdmf.build import BuildManager, GroupBuilder
-from pynwb import NWBFile
 from pynwb.base import Images
 from pynwb.device import Device
 from pynwb.file import Subject
@@ -24,6 +23,9 @@ from pynwb.ophys import (
 
 from nwb_ophys.editing.fields import FieldPlace, path_of, place_of
 from nwb_ophys.metadata import DeepDict, image_container_entry, models, trace_entry
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 Steps = tuple[Any, ...]
 """Keys and indices that lead to a dictionary of the metadata."""

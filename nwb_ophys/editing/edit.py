@@ -6,10 +6,9 @@ import datetime
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.editing.changes import FieldChange, changes_of, differences, is_final
 from nwb_ophys.editing.contents import Contents, contents_of
@@ -22,6 +21,9 @@ from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.editing import FileDraft, NewGroup, StoredChange, drafted
 from nwb_ophys.storage.record import Provenance
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _MOST_NAMED = 3
 # The fields by which the archive names a file.

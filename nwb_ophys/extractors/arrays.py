@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from roiextractors import ImagingExtractor, SegmentationExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor, SegmentationExtractor
 from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists
@@ -23,7 +23,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     ----------
     movie : numpy.ndarray, shape (samples, rows, columns) or (samples, rows, columns, planes)
         Sliced when samples are read, so that a memory map stays on disk. Any object that slices
-        like an array will do, but only arrays are shared between threads.
+        like an array will do, but only arrays are shared between threads. Lists become arrays.
     sampling_frequency : float, optional
         Samples per second; without it, the inverse of the median interval of the timestamps.
     timestamps : array-like of float, shape (samples,), optional
@@ -32,7 +32,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
     Raises
     ------
     SourceError
-        When the array has other axes, or the times do not fit the movie.
+        When the movie has other axes or no numbers, or the times do not fit it.
     """
 
     extractor_name = "ArrayImagingExtractor"
@@ -44,6 +44,8 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         timestamps: ArrayLike | None = None,
     ) -> None:
         super().__init__()
+        if not hasattr(movie, "ndim"):
+            movie = _array_of("The movie", movie)
         if movie.ndim not in (3, 4):
             raise SourceError(
                 f"A movie must have the axes (time, rows, columns) or (time, rows, columns, "

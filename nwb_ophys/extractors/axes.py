@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import ImagingExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index, check_range
 

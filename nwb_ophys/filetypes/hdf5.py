@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import h5py
 import numpy as np
 
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.storage.backends.hdf5_opening import is_hdf5, read_hdf5
-from nwb_ophys.storage.backends.hdf5_parts import check_complete, check_named_files
 from nwb_ophys.trial import is_tried_damaged
 
-__all__ = [
-    "Outline",
-    "check_complete",
-    "check_named_files",
-    "is_damaged_hdf5",
-    "open_hdf5",
-    "read_hdf5_outline",
-]
+if TYPE_CHECKING:
+    import h5py
+
+# Formats import this module to recognise files, so that h5py is imported where one is opened.
 
 _DEPTH = 3
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -43,6 +36,9 @@ def open_hdf5(path: Path) -> h5py.File:
     OSError
         If it is not a whole HDF5 file.
     """
+    from nwb_ophys.storage.backends.hdf5_opening import read_hdf5
+    from nwb_ophys.storage.backends.hdf5_parts import check_named_files
+
     check_file(path)
     check_named_files(path)
     return read_hdf5(path)
@@ -80,7 +76,11 @@ def read_hdf5_outline(path: Path) -> Outline | None:
     path : pathlib.Path
     """
     try:
-        if not path.is_file() or not is_hdf5(path) or is_tried_damaged(path):
+        if not path.is_file():
+            return None
+        from nwb_ophys.storage.backends.hdf5_opening import is_hdf5, read_hdf5
+
+        if not is_hdf5(path) or is_tried_damaged(path):
             return None
         check_file(path)
         with read_hdf5(path) as file:
@@ -103,6 +103,8 @@ def is_damaged_hdf5(probe: PathProbe) -> bool:
 def _visit(
     group: h5py.Group, prefix: str, groups: set[str], datasets: dict[str, Any], depth: int
 ) -> None:
+    import h5py
+
     for name in group:
         if len(groups) + len(datasets) >= _MAX_ENTRIES:
             return

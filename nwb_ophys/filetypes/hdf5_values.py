@@ -10,8 +10,9 @@ import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
-from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
+from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.storage.backends.hdf5_parts import check_complete
 from nwb_ophys.trial import try_hdf5
 
 _NONE = (b"NoneType", "NoneType", b"None", "None", b"", "")

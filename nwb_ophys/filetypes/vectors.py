@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -18,16 +18,10 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceError, shown
 from nwb_ophys.filetypes.datetime_texts import is_datetime, parse_datetimes
 from nwb_ophys.filetypes.files import require_file
-from nwb_ophys.filetypes.hdf5_values import Hdf5Values
-from nwb_ophys.filetypes.matlab.variables import MatlabFile
-from nwb_ophys.filetypes.vector_members import (
-    Hdf5Members,
-    MatlabMembers,
-    Members,
-    members_in_memory,
-)
-from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.timing import UNITS, Datetimes, as_nanoseconds
+
+if TYPE_CHECKING:
+    from nwb_ophys.filetypes.vector_members import Members
 
 _INDEXED = re.compile(r"(.*?)\[(\d+)\]")
 _MOST_LISTED = 12
@@ -96,6 +90,12 @@ def opened_vector(
     SourceError
         If there is no such vector, or if it is not clear which one is meant; lists those there are.
     """
+    # Imported here with h5py, since most conversions are given no file of times.
+    from nwb_ophys.filetypes.hdf5_values import Hdf5Values
+    from nwb_ophys.filetypes.matlab.variables import MatlabFile
+    from nwb_ophys.filetypes.vector_members import Hdf5Members, MatlabMembers, members_in_memory
+    from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
+
     require_file(path, "a file of numbers", folder_error=CorruptSourceError)
     if path.suffix.lower() == ".mat":
         file = MatlabFile(path, "extract")

@@ -6,12 +6,11 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pynwb import NWBFile
 
 from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import MetadataError, shown
@@ -26,6 +25,9 @@ from nwb_ophys.timing import (
     usable_rate,
     warn_of_distance,
 )
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 def _former_names(**names: str) -> Callable[[Any], Any]:

@@ -8,12 +8,17 @@ import inspect
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
-from pynwb import NWBFile
 
-from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceArgumentError
+from nwb_ophys.errors import (
+    ArgumentError,
+    MetadataError,
+    OptionError,
+    SourceArgumentError,
+    shown,
+)
 from nwb_ophys.html_tables import html_table
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
@@ -29,6 +34,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.closing import Closeable
 from nwb_ophys.interfaces.conversion import Convertible, Prepared, join_file
+from nwb_ophys.interfaces.declarations import check_declarations
 from nwb_ophys.interfaces.detectable import Detectable
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.reopenable import Reopenable
@@ -54,6 +60,9 @@ from nwb_ophys.outside import (
     reading_within_reach,
 )
 from nwb_ophys.timing import require_rate
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 # Methods that may open files of the recording again.
 _READING = {"describe", "made_from"}
@@ -118,6 +127,8 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__module__.partition(".")[0] != "nwb_ophys":
+            check_declarations(cls)
         for name in _READING & cls.__dict__.keys():
             setattr(cls, name, reading_within_reach(cls.__dict__[name]))
 
@@ -190,6 +201,12 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
                 f"describe() of {type(self).__name__} returned a {type(stated).__name__}; it must "
                 "return a dictionary, which is empty if the files state nothing."
             )
+        for key, value in stated.items():
+            if value is not None and not isinstance(value, Mapping):
+                raise MetadataError(
+                    f"describe() of {type(self).__name__} returned {key!r}: {shown(value)}; its "
+                    "value must be a dictionary."
+                )
         name = str(paths[0]) if paths else type(self).__name__
         return without_impossible(stated, name)
 
@@ -210,6 +227,12 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
 
     def channel_name(self) -> str:
         """Return the name of the channel that is read."""
+        if not hasattr(self.extractor, "channel_name"):
+            raise ArgumentError(
+                f"channel_names() of {type(self).__name__} states several channels, but its "
+                f"{type(self.extractor).__name__} has no attribute channel_name; set it to the "
+                "name of the channel that is read, or override channel_name()."
+            )
         return str(self.extractor.channel_name)
 
     def position_name(self) -> str:
@@ -463,9 +486,18 @@ def stated_metadata(interface: Any, options: Mapping[str, Any] | None) -> Any:
         for each in inspect.signature(interface.get_metadata).parameters.values()
     )
     if takes_options and isinstance(interface, BaseOphysInterface):
-        return interface.get_metadata(**given)
-    stated = interface.get_metadata()
+        return _as_metadata(interface, interface.get_metadata(**given))
+    stated = _as_metadata(interface, interface.get_metadata())
     return interface.for_options(stated, given) if hasattr(interface, "for_options") else stated
+
+
+def _as_metadata(interface: Any, stated: Any) -> Any:
+    if not isinstance(stated, Mapping):
+        raise MetadataError(
+            f"get_metadata() of {type(interface).__name__} returned {shown(stated)}; it must "
+            "return a dictionary, such as that of super().get_metadata() with changes."
+        )
+    return stated
 
 
 def takes_options_by_stream(method: Any) -> bool:

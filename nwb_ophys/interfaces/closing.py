@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-from pynwb import NWBFile
+from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.made_from import paths_of
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 class Closeable:

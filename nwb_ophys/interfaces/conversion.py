@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from pynwb import NWBFile
 
-from nwb_ophys.errors import ArgumentError, OptionError, shown
-from nwb_ophys.interfaces.closing import empty
-from nwb_ophys.interfaces.provenance import ConversionProvenance
-from nwb_ophys.interfaces.reopening import opener_of
-from nwb_ophys.interfaces.source_facts import check_other_sources, source_facts
-from nwb_ophys.interfaces.witness import witnessed
+from nwb_ophys.errors import OptionError, shown
 from nwb_ophys.metadata import (
     Contents,
     FullMetadata,
     check_duplicates,
     check_links,
     join_contents,
-    unowned,
 )
-from nwb_ophys.storage import (
-    BackendConfiguration,
-    WriteOptions,
-    final_path,
-    reserved,
-    target,
-)
-from nwb_ophys.storage.cluster import ClusterExecutor, check_cluster, connected
-from nwb_ophys.storage.in_place import check_in_place
-from nwb_ophys.storage.remote_targets import check_resumable
-from nwb_ophys.writers.session import make_nwbfile, state_session, warn_of_other_session
-from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
+
+    from nwb_ophys.storage import BackendConfiguration
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +45,15 @@ class Prepared:
 
     def new_nwbfile(self) -> NWBFile:
         """Return an ``NWBFile`` with the session and the subject, without data."""
+        from nwb_ophys.writers.session import make_nwbfile  # here, as it imports pynwb
+
         return make_nwbfile(self.metadata)
+
+    def create(self) -> NWBFile:
+        """Return a new ``NWBFile`` with everything in it."""
+        nwbfile = self.new_nwbfile()
+        self.add_to(nwbfile)
+        return nwbfile
 
     def add_to(self, nwbfile: NWBFile) -> None:
         """Add all streams to an ``NWBFile``; their data are read when it is written."""
@@ -215,6 +207,10 @@ class Convertible(ABC):
         pathlib.Path or pynwb.NWBFile
             Path of the file, links followed, or the object when there is no path.
         """
+        # Imported here, so that commands that only look import neither pynwb nor a backend.
+        from nwb_ophys.interfaces.writing import write_conversion
+        from nwb_ophys.storage import WriteOptions
+
         how = WriteOptions(
             backend=backend,
             zarr_format=zarr_format,
@@ -229,61 +225,17 @@ class Convertible(ABC):
             in_place=in_place,
             observer=observer,
         )
-        _check_how(how, nwbfile_path)
         given = all_options(conversion_options, options)
-        joins_file = append or nwbfile is not None
-        if cluster is not None:
-            check_cluster(nwbfile_path, how, is_new=nwbfile is None)
-        if nwbfile_path is None:
-            return self._added_to(nwbfile, self.prepare(metadata, given, joins_file=joins_file))
-        if append and nwbfile is not None:
-            raise ArgumentError("An nwbfile object cannot be appended to a file; leave out one.")
-        with (
-            connected(cluster) as client,
-            reserved(nwbfile_path, overwrite=overwrite, append=append) as path,
-        ):
-            if in_place or overwrite:
-                check_other_sources(self, final_path(nwbfile_path, path), in_place=in_place)
-            prepared = self.prepare(metadata, given, joins_file=joins_file)
-            if nwbfile is None:  # an object may hold data of other sources
-                facts = partial(source_facts, self, prepared.options, path)
-                executor = _executor(client, prepared, metadata, path)
-                how = attrs.evolve(how, source_facts=facts, executor=executor)
-            with self.recorded(prepared, how, whole=hash_sources) as recorded:
-                written = _written(prepared, path, recorded, nwbfile)
-        return final_path(nwbfile_path, written)
-
-    def _added_to(self, nwbfile: NWBFile | None, prepared: Prepared) -> NWBFile:
-        if nwbfile is None:
-            raise ArgumentError("Give nwbfile_path, the file to write, or nwbfile, an object.")
-        return _join(prepared, nwbfile)
-
-    @contextmanager
-    def recorded(
-        self, prepared: Prepared, how: WriteOptions, *, whole: bool = False
-    ) -> Iterator[WriteOptions]:
-        """Give settings of a write with the provenance of a conversion, which is then recorded.
-
-        Parameters
-        ----------
-        prepared : Prepared
-        how : WriteOptions
-        whole : bool
-            Whether every byte of the source files is hashed.
-        """
-        streams = self.stated_streams()
-        options = prepared.options if set(prepared.options) <= set(streams) else {}
-        if set(streams) == {""}:
-            options = {"": prepared.options}
-        with witnessed() as witness:
-            witness.notes.extend(self.notes)
-            provenance = ConversionProvenance(
-                streams, options, prepared.metadata, witness, whole=whole
-            )
-            try:
-                yield attrs.evolve(how, provenance=provenance)
-            finally:
-                provenance.close()
+        return write_conversion(
+            self,
+            nwbfile_path,
+            nwbfile,
+            metadata,
+            given,
+            how,
+            hash_sources=hash_sources,
+            cluster=cluster,
+        )
 
     def stated_streams(self) -> Mapping[str, Any]:
         """Return the interfaces by the name of the stream; one of its own has none."""
@@ -304,7 +256,7 @@ class Convertible(ABC):
         conversion_options, **options
             See :meth:`run_conversion`.
         """
-        return _start(self.prepare(metadata, all_options(conversion_options, options)))
+        return self.prepare(metadata, all_options(conversion_options, options)).create()
 
 
 def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
@@ -336,51 +288,3 @@ def join_file(metadata: FullMetadata, nwbfile: NWBFile) -> FullMetadata:
     joined = join_contents(metadata, contents)
     joined.joins = nwbfile
     return joined
-
-
-def _executor(
-    client: Any, prepared: Prepared, metadata: Mapping[str, Any] | None, path: Path
-) -> ClusterExecutor | None:
-    """Return the executor of a conversion by the workers of a cluster; without a client, None."""
-    if client is None:
-        return None
-    opener = opener_of(prepared.source, unowned(metadata), prepared.options, path)
-    return ClusterExecutor(client, opener)
-
-
-def _written(prepared: Prepared, path: Path, how: WriteOptions, nwbfile: NWBFile | None) -> Path:
-    """Write a prepared conversion, with the contents of an object if one is given."""
-    with target(path, how) as place:
-        joined = place.nwbfile if nwbfile is None else nwbfile
-        filled = _start(prepared) if joined is None else _join(prepared, joined)
-        complete_tables_without_masks(filled)
-        place.write(filled)
-        if joined is None:
-            empty(filled)
-    return place.path
-
-
-def _check_how(how: WriteOptions, path: str | Path | None) -> None:
-    """Check that the settings of a write fit together, and fit its target."""
-    check_in_place(in_place=how.in_place, append=how.append, resume=how.resume)
-    if path is not None:
-        check_resumable(path, resume=how.resume)
-    elif how.observer is not None:
-        raise ArgumentError(
-            "observer= sees what is written to a file; give nwbfile_path, or leave out observer."
-        )
-
-
-def _start(prepared: Prepared) -> NWBFile:
-    """Return a new ``NWBFile`` with everything in it."""
-    nwbfile = prepared.new_nwbfile()
-    prepared.add_to(nwbfile)
-    return nwbfile
-
-
-def _join(prepared: Prepared, nwbfile: NWBFile) -> NWBFile:
-    """Add a conversion to an ``NWBFile`` that has a session, and maybe a subject, already."""
-    warn_of_other_session(nwbfile, prepared.metadata)
-    state_session(nwbfile, prepared.metadata)
-    prepared.add_to(nwbfile)
-    return nwbfile

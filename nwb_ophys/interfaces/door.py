@@ -48,6 +48,8 @@ WRITING = ("add_to_nwbfile", "get_metadata")
 # Rooms whose code reads files. An error that none of them was part of is no fault of a file.
 _READERS = tuple(f"nwb_ophys.{room}." for room in ("formats", "filetypes", "extractors", "rois"))
 _MOST_SHOWN = 300
+# Errors that no contents of a file raise in a right program.
+_OF_PROGRAMS = (NameError, TypeError, AttributeError)
 
 
 def guard(cls: type) -> None:
@@ -63,16 +65,19 @@ def guard(cls: type) -> None:
         function = own.__func__ if isinstance(own, (classmethod, staticmethod)) else own
         if not callable(function) or getattr(function, "__isabstractmethod__", False):
             continue
-        guarded: Any = _guarded(function, needs_reader=name in WRITING)
+        guarded: Any = _guarded(function, cls, name)
         if isinstance(own, (classmethod, staticmethod)):
             guarded = type(own)(guarded)
         setattr(cls, name, guarded)
 
 
-def _guarded(function: Callable[..., Any], *, needs_reader: bool) -> Callable[..., Any]:
+def _guarded(function: Callable[..., Any], cls: type, name: str) -> Callable[..., Any]:
+    is_ours = cls.__module__.partition(".")[0] == "nwb_ophys"
+    author = "" if is_ours else f"{cls.__name__}.{name}()"
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        with source_errors(lambda: _paths_in(args), needs_reader=needs_reader):
+        with source_errors(lambda: _paths_in(args), needs_reader=name in WRITING, author=author):
             return function(*args, **kwargs)
 
     return call
@@ -80,7 +85,7 @@ def _guarded(function: Callable[..., Any], *, needs_reader: bool) -> Callable[..
 
 @contextmanager
 def source_errors(
-    paths: Callable[[], Iterable[Path]], *, needs_reader: bool = False
+    paths: Callable[[], Iterable[Path]], *, needs_reader: bool = False, author: str = ""
 ) -> Iterator[None]:
     """Replace errors of other packages by errors that name the source.
 
@@ -90,6 +95,8 @@ def source_errors(
         Returns the paths of the source.
     needs_reader : bool
         Whether errors pass that were not raised while a reader read.
+    author : str
+        Method of a format of another package, which may be wrong as well as the file.
 
     Raises
     ------
@@ -110,7 +117,7 @@ def source_errors(
         own = error_within(error)
         if isinstance(own, SourceError):
             raise own from error
-        raise _with_source(error, [str(path) for path in paths()]) from error
+        raise _with_source(error, [str(path) for path in paths()], author) from error
 
 
 def _name_source(error: SourceError, paths: list[Path]) -> None:
@@ -120,7 +127,7 @@ def _name_source(error: SourceError, paths: list[Path]) -> None:
         error.args = (f"'{paths[0]}': {text}",)
 
 
-def _with_source(error: Exception, paths: list[str]) -> Exception:
+def _with_source(error: Exception, paths: list[str], author: str) -> Exception:
     source = f"'{paths[0]}'" if paths else "The source"
     if isinstance(error, OSError) and error.errno and error.strerror and error.filename:
         kind: type[NwbOphysError] = SourceError
@@ -128,10 +135,14 @@ def _with_source(error: Exception, paths: list[str]) -> Exception:
     else:
         kind = CorruptSourceError
         reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-        text = (
-            f"{source} cannot be read: {reason[:_MOST_SHOWN].rstrip('.')}. It may be damaged; "
-            f"{COPY_AGAIN}."
-        )
+        doubt = f"It may be damaged; {COPY_AGAIN}."
+        if author:
+            kind = SourceError if isinstance(error, _OF_PROGRAMS) else CorruptSourceError
+            doubt = (
+                f"{author} raised it: correct that method, or else the file may be damaged; "
+                f"{COPY_AGAIN}."
+            )
+        text = f"{source} cannot be read: {reason[:_MOST_SHOWN].rstrip('.')}. {doubt}"
     return combined_class(kind, type(error))(text)
 
 

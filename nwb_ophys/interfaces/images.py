@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.interfaces.arguments import StubOptions, argument, stub_of
 from nwb_ophys.interfaces.base import BaseOphysInterface
@@ -21,6 +20,9 @@ from nwb_ophys.metadata import (
     with_suffix,
 )
 from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 @attrs.frozen(kw_only=True)

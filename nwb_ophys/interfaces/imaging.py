@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.interfaces.arguments import (
     StubOptions,
@@ -17,6 +16,9 @@ from nwb_ophys.interfaces.arguments import (
     stub_of,
 )
 from nwb_ophys.interfaces.base import BaseOphysInterface, check_extractor
+from nwb_ophys.interfaces.door import source_errors
+from nwb_ophys.interfaces.foreign_extractors import check_movie
+from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
 from nwb_ophys.interfaces.movies_in_file import compare_with_rois, movies_in
 from nwb_ophys.interfaces.rates import check_rate_is_known
@@ -31,6 +33,9 @@ from nwb_ophys.metadata import (
 )
 from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 from nwb_ophys.outside import Reach, within_reach
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 @attrs.frozen(kw_only=True)
@@ -89,6 +94,8 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         """Open the extractor, which several threads may open again to read at once."""
         super().open_source(given)
         check_extractor(self, "get_series", "ImagingExtractor", "ArrayImagingExtractor")
+        with source_errors(lambda: paths_of(self)):
+            check_movie(self)
         if self.opens_again:
             opening = functools.partial(type(self).open, self.source)
             self.extractor.open_again = functools.partial(_opened_within, self._reach, opening)

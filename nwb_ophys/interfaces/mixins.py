@@ -2,26 +2,17 @@
 
 A mixin has no ``__init__``, no state and no ``super()`` chain. Its method reads ``self.extractor``
 and the metadata it receives, and makes one call. An interface composes the mixins that it needs.
+
+Each method imports its writer, and with it pynwb, so that what only reads imports neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pynwb import NWBFile
-
-from nwb_ophys.writers.devices import add_devices, add_imaging_plane
-from nwb_ophys.writers.lines import add_line_scan
-from nwb_ophys.writers.motion import add_corrected_image_stack
-from nwb_ophys.writers.own_segmentation import (
-    add_own_background,
-    add_own_images,
-    add_own_plane_segmentation,
-    add_own_traces,
-)
-from nwb_ophys.writers.series import add_photon_series
-from nwb_ophys.writers.stills import add_stills
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 class DeviceWriter:
@@ -29,6 +20,8 @@ class DeviceWriter:
 
     def add_devices(self, nwbfile: NWBFile, metadata: Mapping[str, Any]) -> NWBFile:
         """Add the devices of ``metadata["Ophys"]["Device"]``."""
+        from nwb_ophys.writers.devices import add_devices
+
         return add_devices(nwbfile, metadata)
 
 
@@ -39,6 +32,8 @@ class PlaneWriter:
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], imaging_plane_name: str | None = None
     ) -> NWBFile:
         """Add an imaging plane: the named one, or the first one of the metadata."""
+        from nwb_ophys.writers.devices import add_imaging_plane
+
         return add_imaging_plane(nwbfile, metadata, imaging_plane_name=imaging_plane_name)
 
 
@@ -51,6 +46,8 @@ class SeriesWriter:
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
         """Add the movie; see ``tools.add_photon_series`` for the options."""
+        from nwb_ophys.writers.series import add_photon_series
+
         return add_photon_series(self.extractor, nwbfile, metadata, **options)
 
 
@@ -63,6 +60,8 @@ class LineScanWriter:
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
         """Add the lines over time; see ``writers.lines.add_line_scan`` for the options."""
+        from nwb_ophys.writers.lines import add_line_scan
+
         return add_line_scan(self.extractor, nwbfile, metadata, **options)
 
 
@@ -73,6 +72,8 @@ class StillsWriter:
 
     def add_stills(self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any) -> NWBFile:
         """Add an image per plane; see ``writers.stills.add_stills`` for the options."""
+        from nwb_ophys.writers.stills import add_stills
+
         return add_stills(self.extractor, nwbfile, metadata, **options)
 
 
@@ -88,6 +89,8 @@ class MotionWriter:
 
         See ``writers.motion.add_corrected_image_stack`` for the options.
         """
+        from nwb_ophys.writers.motion import add_corrected_image_stack
+
         return add_corrected_image_stack(self.extractor, nwbfile, metadata, **options)
 
 
@@ -103,12 +106,16 @@ class MaskWriter:
 
         See ``tools.add_plane_segmentation`` for the options.
         """
+        from nwb_ophys.writers.own_segmentation import add_own_plane_segmentation
+
         return add_own_plane_segmentation(self.extractor, nwbfile, metadata, **options)
 
     def add_background(
         self, nwbfile: NWBFile, metadata: Mapping[str, Any], **options: Any
     ) -> NWBFile:
         """Add the background components as a plane segmentation with traces of its own."""
+        from nwb_ophys.writers.own_segmentation import add_own_background
+
         return add_own_background(self.extractor, nwbfile, metadata, **options)
 
 
@@ -124,6 +131,8 @@ class TraceWriter:
 
         See ``tools.add_fluorescence_traces`` for the options.
         """
+        from nwb_ophys.writers.own_segmentation import add_own_traces
+
         return add_own_traces(self.extractor, nwbfile, metadata, **options)
 
 
@@ -139,4 +148,6 @@ class ImageWriter:
         plane_segmentation_name: str | None = None,
     ) -> NWBFile:
         """Add the summary images of the named plane segmentation, or of the first one."""
+        from nwb_ophys.writers.own_segmentation import add_own_images
+
         return add_own_images(self.extractor, nwbfile, metadata, plane_segmentation_name)

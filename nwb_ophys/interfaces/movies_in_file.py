@@ -6,13 +6,10 @@ import functools
 import itertools
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-from hdmf.utils import get_data_shape
-from pynwb import NWBFile
-from pynwb.ophys import OnePhotonSeries, RoiResponseSeries, TwoPhotonSeries
 
 from nwb_ophys.errors import MetadataError, OptionError
 from nwb_ophys.interfaces.arguments import stub_of
@@ -37,6 +34,9 @@ from nwb_ophys.metadata.sharing import is_described
 from nwb_ophys.rois.views import FirstSamples
 from nwb_ophys.timing import Clock
 
+if TYPE_CHECKING:
+    from pynwb import NWBFile
+
 DEFAULT_DEVICE = get_default_ophys_metadata()["Ophys"]["Device"][0]
 """Metadata of a device of which nothing is known."""
 
@@ -55,11 +55,14 @@ def movies_in(nwbfile: NWBFile) -> list[tuple[Recorded, Any]]:
 
 
 def _read(objects: Iterable[Any]) -> list[tuple[Recorded, Any]]:
+    # Imported here: only who has an NWBFile comes here, and has imported pynwb.
+    from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
+
     found = []
     for series in objects:
         if not isinstance(series, (TwoPhotonSeries, OnePhotonSeries)):
             continue
-        shape = get_data_shape(series.data) if series.external_file is None else None
+        shape = _shape_of(series.data) if series.external_file is None else None
         if shape is not None and len(shape) in (3, 4) and None not in shape:
             num_samples, *field = (int(size) for size in shape)
             movie = Recorded(name=series.name, field=tuple(field), num_samples=num_samples)
@@ -338,11 +341,18 @@ def _rois_on(nwbfile: NWBFile, plane: Any) -> list[tuple[Any, Any]]:
     ]
 
 
+def _shape_of(data: Any) -> Any:
+    """Return the shape that hdmf finds of data in an ``NWBFile``."""
+    from hdmf.utils import get_data_shape  # here, as pynwb is above
+
+    return get_data_shape(data)
+
+
 def _field_of(table: Any) -> tuple[int, ...] | None:
     """Return the field of image masks, (columns, rows[, planes]); None for lists of pixels."""
     if "image_mask" not in table.colnames:
         return None
-    shape = get_data_shape(table["image_mask"].data)
+    shape = _shape_of(table["image_mask"].data)
     return None if shape is None or None in shape else tuple(int(size) for size in shape[1:])
 
 
@@ -359,7 +369,7 @@ def _timed_series(name: str, series: Any) -> Timed:
         clock = Clock(timestamps=np.asarray(_values(series.timestamps), dtype=np.float64))
     else:
         clock = Clock(rate=series.rate, starting_time=series.starting_time or 0.0)
-    return Timed(name=name, num_samples=get_data_shape(series.data)[0], clock=clock)
+    return Timed(name=name, num_samples=_shape_of(series.data)[0], clock=clock)
 
 
 def span_of(nwbfile: NWBFile) -> tuple[float, float] | None:
@@ -369,10 +379,12 @@ def span_of(nwbfile: NWBFile) -> tuple[float, float] | None:
     ----------
     nwbfile : pynwb.NWBFile
     """
+    from pynwb.ophys import OnePhotonSeries, RoiResponseSeries, TwoPhotonSeries  # as above
+
     spans = []
     for series in nwbfile.objects.values():
         if isinstance(series, (TwoPhotonSeries, OnePhotonSeries, RoiResponseSeries)):
-            shape = get_data_shape(series.data)
+            shape = _shape_of(series.data)
             if shape and shape[0] and series.rate:
                 start = float(series.starting_time or 0.0)
                 spans.append((start, start + shape[0] / float(series.rate)))

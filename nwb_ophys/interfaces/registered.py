@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from numpy.typing import NDArray
-from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceError
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.imaging import ImagingOptions, block_size
 from nwb_ophys.interfaces.mixins import MotionWriter, SeriesWriter
-from nwb_ophys.metadata import DeepDict
-from nwb_ophys.writers.motion import OriginalFiles
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
+
+    from nwb_ophys.metadata import DeepDict
+    from nwb_ophys.writers.original_files import OriginalFiles
 
 _NEXT_STEP = "write the movie as a series, with motion_correction=False"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from roiextractors import ImagingExtractor, SegmentationExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor, SegmentationExtractor
 from nwb_ophys.errors import MetadataError, OptionError
 from nwb_ophys.interfaces.comparison import (
     Alignment,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.interfaces.arguments import (
@@ -24,6 +23,8 @@ from nwb_ophys.interfaces.base import (
     filled_with_options,
 )
 from nwb_ophys.interfaces.conversion import join_file
+from nwb_ophys.interfaces.door import source_errors
+from nwb_ophys.interfaces.foreign_extractors import check_rois
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
     DeviceWriter,
@@ -37,6 +38,7 @@ from nwb_ophys.interfaces.rates import check_rate_is_known
 from nwb_ophys.metadata import (
     BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
+    background_entry,
     get_nwb_segmentation_metadata,
     merge_description,
     segmentation_schema,
@@ -46,7 +48,9 @@ from nwb_ophys.metadata.neuroconv_keys import with_neuroconv_keys
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.views import AcceptedRois, FirstSamples, SelectedRois, WithTimes
 from nwb_ophys.timing import Clock
-from nwb_ophys.writers.streams import background_entry
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 @attrs.frozen(kw_only=True)
@@ -102,6 +106,8 @@ class SegmentationInterface(
         """Open the extractor."""
         super().open_source(given)
         check_extractor(self, "get_roi_ids", "SegmentationExtractor", "ArraySegmentationExtractor")
+        with source_errors(lambda: paths_of(self)):
+            check_rois(self)
 
     def made_from(self) -> MadeFrom | None:
         """Return what the files state of the movie that they were made from: the names of files."""

@@ -6,12 +6,11 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pynwb import NWBFile
 
 from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import OptionError, SourceError, SourceNotFoundError, counted
@@ -30,6 +29,9 @@ from nwb_ophys.metadata import (
 from nwb_ophys.paths import with_short_paths
 from nwb_ophys.timing import Datetimes, seconds_per, warn_of_distance
 from nwb_ophys.writers.trials import add_trials, check_column_names
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _SIDECAR_BYTES = 1 << 22
 _LIKE_START = re.compile(r"start|onset|begin|\bon\b|_on\b", re.IGNORECASE)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.dtypes import stored_dtype, without_mask
-from nwb_ophys.errors import ArgumentError, SourceError
+from nwb_ophys.errors import ArgumentError, SourceError, shown
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.extractors.pool import ExtractorPool
 from nwb_ophys.iterators.base import ArrayLike, check_pair, check_positive, within
+from nwb_ophys.memory import read_unshared
 
 PLANES = "get_planes"
 """Method of extractors that read some planes of volumes without the others."""
@@ -103,10 +104,25 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
         return (min(chunks * chunk_shape[0], num_frames), *field)
 
     def _get_dtype(self) -> np.dtype[Any]:
-        return stored_dtype(self.imaging_extractor.get_dtype(), self.source_label)
+        stated = self.imaging_extractor.get_dtype()
+        try:
+            dtype = None if stated is None else np.dtype(stated)  # None would become float64
+        except TypeError:
+            dtype = None
+        if dtype is None:
+            raise SourceError(
+                f"get_dtype() of {self.source_label} returned {shown(stated)}; it must return the "
+                "dtype of the pixels, such as numpy.dtype('uint16')."
+            )
+        return stored_dtype(dtype, self.source_label)
 
     def _get_maxshape(self) -> tuple[int, ...]:
         rows, columns, *planes = self.imaging_extractor.get_sample_shape()
+        if 0 in (rows, columns, *planes):
+            raise SourceError(
+                f"{self.source_label} has frames without pixels: their shape is "
+                f"{(rows, columns, *planes)}, (rows, columns[, planes])."
+            )
         sizes = (self.imaging_extractor.get_num_samples(), columns, rows, *planes)
         return tuple(int(size) for size in sizes)
 
@@ -115,10 +131,14 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
         field, planes = self.maxshape[1:], slice(None)
         if len(field) == 3:
             planes = slice(*selection[3].indices(field[2]))
-        with self._pool.borrow() as extractor:
+        axes = (0, 2, 1, 3)[: len(field) + 1]
+
+        def read() -> NDArray[Any]:
             series = read_series(extractor, start, stop, field, planes)
-        axes = (0, 2, 1, 3)[: series.ndim]
-        return self.as_stored(series.transpose(axes)[(slice(None), *selection[1:3])])
+            return self.as_stored(series.transpose(axes)[(slice(None), *selection[1:3])])
+
+        with self._pool.borrow() as extractor:
+            return read() if self._pool.is_shared else read_unshared(read)
 
 
 def read_series(
@@ -170,8 +190,10 @@ def read_series(
     if series.shape != expected and start + 1 == stop and series.size == math.prod(expected):
         series = series.reshape(expected)  # some readers drop the axis of a single sample
     if series.shape != expected:
+        what = f"get_series({start}, {stop})"
         raise SourceError(
             f"{extractor_label(extractor)} gave an array of shape {series.shape} for samples "
-            f"{start} to {stop}, where its own counts say {expected}; the source may be incomplete."
+            f"{start} to {stop}, where its own counts say {expected}: the samples that were asked "
+            f"for, rows, columns[, planes]. The source may be incomplete, or {what} wrong."
         )
     return series[..., planes] if depth and not reads_planes else series

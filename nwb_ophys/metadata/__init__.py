@@ -19,6 +19,7 @@ from nwb_ophys.metadata.datetimes import earliest_start, is_unset_clock, parse_d
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata, unowned
 from nwb_ophys.metadata.defaults import (
     BACKGROUND_PLANE_SEGMENTATION,
+    background_entry,
     calibration_fields,
     get_default_ophys_metadata,
     get_default_segmentation_metadata,
@@ -92,6 +93,7 @@ __all__ = [
     "archive_findings",
     "archive_subject",
     "as_kind",
+    "background_entry",
     "calibration_fields",
     "camel_case",
     "check_channels",

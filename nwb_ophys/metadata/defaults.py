@@ -283,3 +283,14 @@ def get_nwb_segmentation_metadata(sgmextractor: Any) -> dict[str, Any]:
         if pixels is not None:
             metadata["Ophys"]["SegmentationImages"][plane][image] = image_entry(image)
     return metadata
+
+
+def background_entry(
+    name: str = BACKGROUND_PLANE_SEGMENTATION, imaging_plane: str = "ImagingPlane"
+) -> dict[str, str]:
+    """Return the default metadata of a plane segmentation of background components."""
+    return {
+        "name": name,
+        "description": "Background components of the segmentation (not cells).",
+        "imaging_plane": imaging_plane,
+    }

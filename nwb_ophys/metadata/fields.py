@@ -15,6 +15,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
+from nwb_ophys.errors import ArgumentError
+
 JSON_SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _PLAIN = {float: "number", int: "integer", str: "string", bool: "boolean"}
@@ -72,8 +74,20 @@ def class_schema(cls: type, *, with_defaults: bool = False) -> dict[str, Any]:
 
 @functools.cache
 def type_hints(cls: type) -> dict[str, Any]:
-    """Return the types of the fields of a class by name."""
-    return typing.get_type_hints(cls)
+    """Return the types of the fields of a class by name.
+
+    Raises
+    ------
+    ArgumentError
+        When the module of the class does not have a type.
+    """
+    try:
+        return typing.get_type_hints(cls)
+    except NameError as error:
+        raise ArgumentError(
+            f"A type of a field of {cls.__qualname__} is unknown: {error}. Import it at the top of "
+            f"the module '{cls.__module__}', not only for type checkers."
+        ) from error
 
 
 def alternatives(hint: Any) -> tuple[Any, ...]:

@@ -20,7 +20,6 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
-from nwb_ophys.filetypes.hdf5 import check_named_files
 from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argument
 from nwb_ophys.interfaces.conversion import Convertible
 from nwb_ophys.interfaces.grouping import warn_of_grouping
@@ -56,7 +55,6 @@ from nwb_ophys.registry import (
     unrecognised,
 )
 from nwb_ophys.remote.paths import RemotePath, as_path, check_given, not_read
-from nwb_ophys.storage.backends.zarr_parts import check_store
 from nwb_ophys.timing import do_times_follow, require_rate, times_follow
 
 
@@ -383,8 +381,12 @@ def reading_recordings(paths: Sequence[Path], given: Mapping[str, Any]) -> Itera
             if path.is_dir():
                 check_links_in(path)
                 if PathProbe(path).is_zarr:
+                    from nwb_ophys.storage.backends.zarr_parts import check_store
+
                     check_store(path)
             else:
+                from nwb_ophys.storage.backends.hdf5_parts import check_named_files
+
                 check_named_files(path)
                 _warn_of_links_beside(path)
         yield

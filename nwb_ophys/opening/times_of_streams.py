@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
-from roiextractors import SegmentationExtractor
 
+from nwb_ophys.base_extractors import SegmentationExtractor
 from nwb_ophys.errors import OptionError
 from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.comparison import listed

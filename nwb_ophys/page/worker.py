@@ -205,6 +205,7 @@ def doer(report: Callable[[Any], None]) -> Callable[[str, Mapping[str, Any]], An
     report : callable
         Called with each report of progress.
     """
+    import nwb_ophys.interfaces.writing  # with pynwb, before a conversion waits for it  # noqa: F401
     from nwb_ophys.page import batches, work
 
     kinds = {

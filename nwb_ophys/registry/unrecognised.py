@@ -53,7 +53,7 @@ def unrecognised(path: Path) -> UnknownFormatError:
     OutsideFolderError, SpecialFileError, CorruptSourceError
         If an HDF5 file names other files that are not read, or are absent.
     """
-    from nwb_ophys.filetypes.hdf5 import check_named_files
+    from nwb_ophys.storage.backends.hdf5_parts import check_named_files
 
     probe = PathProbe(path)
     # A movie behind a link to another file is not recognised; the link may be the reason.

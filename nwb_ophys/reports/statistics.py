@@ -12,7 +12,7 @@ from nwb_ophys.errors import ArgumentError, SourceError
 from nwb_ophys.reports.statistics_gatherer import BlockGatherer
 from nwb_ophys.reports.statistics_model import FramePlan, Histogram, MovieStatistics
 from nwb_ophys.storage import WriteOptions
-from nwb_ophys.storage.backends.registry import all_backends
+from nwb_ophys.storage.backends.registry import backend_of_data
 from nwb_ophys.storage.budget import COPIES, Budget
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, shape_of
 from nwb_ophys.storage.sources import ArraySource, Source
@@ -125,7 +125,7 @@ def _source_of(dataset: Any) -> Source:
         raise ArgumentError(
             f"The movie is {type(dataset).__name__}; it must be a dataset or an array."
         )
-    backend = next((each for each in all_backends() if each.holds(dataset)), None)
+    backend = backend_of_data(dataset)
     if backend is not None:
         return backend.checked_source(dataset)
     return ArraySource(

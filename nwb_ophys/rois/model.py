@@ -7,24 +7,25 @@ object gives both as NWB orients them: x is the column, y the row.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, shown
 from nwb_ophys.rois.centroids import centroids_of_pixels, have_centres, with_nan
 from nwb_ophys.rois.masks import ImageMasks
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.pixel_sources import Form, holds_pixels, read_pixels
-from nwb_ophys.rois.properties import as_flags, values_of
+from nwb_ophys.rois.properties import as_flags, repeated_ids, values_of
 from nwb_ophys.rois.traces import TraceView, is_present
 
 # Properties that state which ROIs were accepted: as a rule is_accepted, in Suite2p iscell.
 _ACCEPTANCE = ("is_accepted", "iscell")
 _REJECTION = "is_rejected"
+_IDS = (str, int, np.integer)
 
 
 class PartialSegmentation:
@@ -92,9 +93,9 @@ class Rois:
         """
         if isinstance(segmentation, Rois):
             return segmentation
-        ids = segmentation.get_roi_ids()
         if not isinstance(segmentation, PartialSegmentation):
-            return cls(extractor=segmentation, ids=ids)
+            return cls(extractor=segmentation, ids=_ids_of(segmentation))
+        ids = segmentation.get_roi_ids()  # type: ignore[attr-defined]
         whole = cls.of(segmentation.parent)
         if segmentation.shows_background:
             return attrs.evolve(whole.background, extractor=segmentation)
@@ -210,7 +211,25 @@ class Rois:
         return getattr(self.source, f"get_roi_{form}_masks")(roi_ids=list(ids))
 
     def read_image(self, index: int) -> NDArray[Any]:
-        """Return the image of one ROI, (columns, rows[, planes])."""
+        """Return the image of one ROI, (columns, rows[, planes]).
+
+        Raises
+        ------
+        SourceError
+            When the source gives another number of masks, or of another shape than it states.
+        """
+        image = self._image_of(index)
+        stated = self.field_shape if hasattr(self.source, "get_frame_shape") else ()
+        # Some extractors state the rows and columns of volumes only.
+        if len(stated) == image.ndim and image.shape != stated:
+            rows, columns, *planes = image.swapaxes(0, 1).shape
+            raise SourceError(
+                f"{type(self.source).__name__} gave a mask of shape {(rows, columns, *planes)}, "
+                f"where get_frame_shape() states {self.frame_shape}: (rows, columns[, planes])."
+            )
+        return image
+
+    def _image_of(self, index: int) -> NDArray[Any]:
         masks = np.asarray(self._masks("image", [self.ids[index]]))
         if masks.ndim == 3 and masks.shape == self._volume():
             return np.swapaxes(masks, 0, 1)  # one mask alone, whose planes are not ROIs
@@ -299,7 +318,7 @@ class Rois:
         """
         if self.known_traces is not None:
             return self.known_traces
-        found = self._present_traces
+        found = self.present_traces
         return {
             name: self._in_order(name, data)
             for name, data in found.items()
@@ -331,7 +350,7 @@ class Rois:
             return {}
         return {
             name: data
-            for name, data in self._present_traces.items()
+            for name, data in self.present_traces.items()
             if self._is_background(name, data)
         }
 
@@ -347,9 +366,25 @@ class Rois:
         )
 
     @functools.cached_property
-    def _present_traces(self) -> dict[str, Any]:
+    def present_traces(self) -> dict[str, Any]:
+        """The traces of ROIs and of background components by kind, without None and empty ones.
+
+        Raises
+        ------
+        SourceError
+            When a trace has values, but other axes than (samples, ROIs).
+        """
         found = self.extractor.get_traces_dict()
-        return {name: data for name, data in found.items() if is_present(data)}
+        present = {name: data for name, data in found.items() if is_present(data)}
+        for name, data in found.items():
+            axes = getattr(data, "shape", ())
+            if name not in present and axes and 0 not in axes:
+                raise SourceError(
+                    f"The trace '{name}' of {type(self.extractor).__name__} has the shape "
+                    f"{tuple(axes)}; it must be (samples, ROIs), with a column for each of "
+                    f"{len(self)} ROIs."
+                )
+        return present
 
     @functools.cached_property
     def _trace_ids(self) -> dict[str, list[Any]]:
@@ -373,3 +408,31 @@ class Rois:
         if order != self.ids and set(order) == set(self.ids):
             return TraceView(data, [order.index(roi_id) for roi_id in self.ids])
         return data
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, _IDS) or (value is not None and not np.ndim(value))
+
+
+def _ids_of(segmentation: Any) -> list[Any]:
+    """Return the ids of the ROIs of a segmentation.
+
+    Raises
+    ------
+    SourceError
+        When they are no texts or numbers, or some are alike: traces and masks belong to ROIs by id.
+    """
+    given = segmentation.get_roi_ids()
+    ids = list(given) if isinstance(given, Iterable) else None
+    if ids is None or not all(map(_is_id, ids)):
+        raise SourceError(
+            f"{type(segmentation).__name__}.get_roi_ids() returned {shown(given)}; it must return "
+            "a list of integers or texts, one for each ROI."
+        )
+    repeated = repeated_ids(ids)
+    if repeated:
+        raise SourceError(
+            f"{type(segmentation).__name__}.get_roi_ids() returned the same id for several ROIs: "
+            f"{repeated}. Give each ROI an id of its own."
+        )
+    return ids

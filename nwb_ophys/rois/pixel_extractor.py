@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import SegmentationExtractor
 
+from nwb_ophys.base_extractors import SegmentationExtractor
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.properties import FastPropertiesMixin
 

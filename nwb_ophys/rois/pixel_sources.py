@@ -7,9 +7,12 @@ from typing import Any, Literal
 
 import attrs
 import numpy as np
-from roiextractors import SegmentationExtractor
-from roiextractors.segmentationextractor import SampleSlicedSegmentationExtractor, _ROIMasks
 
+from nwb_ophys.base_extractors import (
+    RoiMasks,
+    SampleSlicedSegmentationExtractor,
+    SegmentationExtractor,
+)
 from nwb_ophys.errors import SourceError
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList
 
@@ -87,7 +90,7 @@ def _is_of_roiextractors(method: Any) -> bool:
 
 def _stores_pixels(extractor: Any) -> bool:
     masks: Any = getattr(extractor, "_roi_masks", None)
-    return type(masks) is _ROIMasks and masks.mask_tpe == "nwb-pixel_mask"
+    return type(masks) is RoiMasks and masks.mask_tpe == "nwb-pixel_mask"
 
 
 def _has_last_word(extractor: Any, part: str) -> bool:
@@ -106,7 +109,7 @@ def _has_last_word(extractor: Any, part: str) -> bool:
 def _native_pixels(extractor: Any, ids: Sequence[Any]) -> PixelLists | None:
     """Return the pixels that roiextractors holds, from which it makes images of float32."""
     masks: Any = getattr(extractor, "_roi_masks", None)
-    if type(masks) is not _ROIMasks:
+    if type(masks) is not RoiMasks:
         return None
     indices = [masks.roi_id_map[roi_id] for roi_id in ids]
     if masks.mask_tpe == "nwb-image_mask" and np.ndim(masks.data) == 4:

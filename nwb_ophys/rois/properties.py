@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import SegmentationExtractor
-from roiextractors.segmentationextractor import _PropertyInfo
 
+from nwb_ophys.base_extractors import PropertyInfo, SegmentationExtractor
 from nwb_ophys.errors import SourceError
 
 _MOST_SHOWN = 10
@@ -111,7 +110,7 @@ class FastPropertiesMixin(SegmentationExtractor):  # type: ignore[misc]
             )
         if set(given) != set(own):
             raise ValueError(f"Property '{key}': the ids must be the ids of the ROIs.")
-        self._properties[key] = _PropertyInfo(values_of(array, given, own), description)
+        self._properties[key] = PropertyInfo(values_of(array, given, own), description)
 
     def get_property(self, key: str, ids: Sequence[Any]) -> NDArray[Any]:
         """Return a property of the requested ROIs."""

@@ -13,8 +13,8 @@ from typing import Any
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import SegmentationExtractor
 
+from nwb_ophys.base_extractors import SegmentationExtractor
 from nwb_ophys.errors import OptionError
 from nwb_ophys.rois.model import PartialSegmentation, Rois
 from nwb_ophys.rois.properties import repeated_ids, values_of

@@ -150,6 +150,7 @@ def _work(pipe: Any) -> None:
     """Convert the sessions that come through a pipe, until it is closed."""
     interrupts = prepare_child()
     with collection_paused():
+        import nwb_ophys.interfaces.writing  # with pynwb, while no session waits  # noqa: F401
         from nwb_ophys.sessions.running import reason_of, run_session
 
     def converted(session: Session, share: Share) -> SessionState:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hdmf.build import DatasetBuilder
+from nwb_ophys.storage.backends.registry import backend_of_data
 
-from nwb_ophys.storage.backends.registry import all_backends
-from nwb_ophys.storage.sources import unwrapped
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder
 
 
 def check_complete(data: Any, *, is_sparse: bool = False) -> None:
@@ -26,8 +26,10 @@ def check_complete(data: Any, *, is_sparse: bool = False) -> None:
     CorruptSourceError
         If a part is absent; names the dataset and the part.
     """
+    from nwb_ophys.storage.sources import unwrapped  # here, as detection imports this module
+
     inner = unwrapped(data)
-    backend = next((backend for backend in all_backends() if backend.holds(inner)), None)
+    backend = backend_of_data(inner)
     if backend is not None:
         backend.check_complete(inner, is_sparse=is_sparse)
 

@@ -11,11 +11,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from hdmf.build import Builder, BuildManager, DatasetBuilder, GroupBuilder, TypeMap
-from pynwb import NWBFile
 
 from nwb_ophys.errors import (
     MissingPackageError,
@@ -44,6 +43,9 @@ from nwb_ophys.storage.record import (
     records_of,
 )
 from nwb_ophys.storage.stored_objects import StoredObject
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 @attrs.frozen(kw_only=True)

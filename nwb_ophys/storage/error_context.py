@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from nwb_ophys.errors import NwbOphysError, OutputError, SourceError
-from nwb_ophys.storage.grid import Selection
-from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.streaming import UploadError
+
+if TYPE_CHECKING:
+    from nwb_ophys.storage.grid import Selection
+    from nwb_ophys.storage.planning import PlannedDataset
 
 
 def while_reading(planned: PlannedDataset, bounds: Selection) -> AbstractContextManager[None]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from numpy.typing import NDArray
-from pynwb import NWBFile
 
 from nwb_ophys.errors import shown_size
 from nwb_ophys.memory import usable_cores
@@ -20,6 +19,9 @@ from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid_shape, size_o
 from nwb_ophys.storage.planning import BackendConfiguration, PlannedDataset, planned_nwbfile
 from nwb_ophys.storage.sampling import configuration_to_encode, has_any
 from nwb_ophys.storage.write import WriteOptions
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 # Blocks of one dataset, and seconds for all datasets, after which no further block is begun. Each
 # dataset has one block at least.

@@ -11,10 +11,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.errors import (
     ArgumentError,
@@ -60,6 +59,9 @@ from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.space import check_copy
 from nwb_ophys.storage.threads import blosc_without_lock
 from nwb_ophys.storage.write import WriteOptions, filled_at_the_end
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _REMEDY = "overwrite=True to replace it or append=True to add to it"
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from hdmf.build import GroupBuilder
+from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import OutputError
 from nwb_ophys.storage.backends.base import Backend
-from nwb_ophys.storage.backends.registry import all_backends
+from nwb_ophys.storage.backends.registry import backend_of_data
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders
 from nwb_ophys.storage.sources import ArraySource, Source, is_fillable, source_of, unwrapped
+
+if TYPE_CHECKING:
+    from hdmf.build import GroupBuilder
 
 
 def source_of_given(value: Any, backend: Backend, replaced: Path | None = None) -> Source | None:
@@ -27,15 +28,11 @@ def source_of_given(value: Any, backend: Backend, replaced: Path | None = None) 
         File whose place the new one takes. Its data are copied, since a link would lead to itself.
     """
     found, data = source_of(value), unwrapped(value)
-    holder = None if found is not None else _holder(data)
+    holder = None if found is not None else backend_of_data(data)
     if holder is None or not is_fillable(data.shape, data.dtype):
         return found
     is_linked = holder is backend and backend.links(data) and not _lies_in(data, holder, replaced)
     return None if is_linked else ArraySource(data, "an open dataset of another file")
-
-
-def _holder(data: Any) -> Backend | None:
-    return next((backend for backend in all_backends() if backend.holds(data)), None)
 
 
 def _lies_in(data: Any, holder: Backend, path: Path | None) -> bool:
@@ -66,7 +63,7 @@ def check_links(root: GroupBuilder, replaced: Path) -> None:
     """
     for name, builder in dataset_builders(root):
         data = unwrapped(builder.data)
-        holder = _holder(data)
+        holder = backend_of_data(data)
         if holder and not is_fillable(data.shape, data.dtype) and _lies_in(data, holder, replaced):
             raise OutputError(
                 f"'{name}' is read from '{replaced}', which would be replaced by a link to itself; "

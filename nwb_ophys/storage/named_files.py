@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hdmf.build import GroupBuilder
 
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, put
 from nwb_ophys.storage.sources import unwrapped
+
+if TYPE_CHECKING:
+    from hdmf.build import GroupBuilder
 
 NAMED_FILES = "external_file"
 """Dataset in which a series of images names its files."""

@@ -6,12 +6,10 @@ import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import numpy as np
-from hdmf.build import DatasetBuilder
-from pynwb import NWBFile
 
 from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import ArgumentError
@@ -30,6 +28,10 @@ from nwb_ophys.storage.hdmf.managers import make_manager
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, restored_after_write
 from nwb_ophys.storage.hdmf.records import data_of, detached_records, reattach
 from nwb_ophys.storage.sources import Source, source_of, unwrapped
+
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder
+    from pynwb import NWBFile
 
 _Configuration = TypeVar("_Configuration", bound=FileConfiguration)
 

@@ -9,11 +9,10 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-from hdmf.build import DatasetBuilder, GroupBuilder
 
 from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
 from nwb_ophys.outside import reading_from, require_ordinary
@@ -22,7 +21,7 @@ from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import (
     DEFAULT_BACKEND,
     NO_BACKEND,
-    all_backends,
+    backend_of_data,
     backend_of_name,
     backend_of_path,
     get_backend,
@@ -44,6 +43,9 @@ from nwb_ophys.storage.resuming import Resumption
 from nwb_ophys.storage.sources import SMALL_BYTES, Source, is_fillable, unwrapped
 from nwb_ophys.storage.streaming import outlet_of
 from nwb_ophys.storage.write import WriteOptions, fill_planned, filled_at_the_end
+
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder, GroupBuilder
 
 
 def repack(
@@ -279,7 +281,7 @@ def stored_source_of(value: Any) -> Source | None:
         The data of a builder that was read.
     """
     data = unwrapped(value)
-    backend = next((backend for backend in all_backends() if backend.holds(data)), None)
+    backend = backend_of_data(data)
     if backend is None or not is_fillable(data.shape, data.dtype):
         return None
     if num_bytes(data.shape, np.dtype(data.dtype)) < SMALL_BYTES:

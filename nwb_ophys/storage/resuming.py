@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-from hdmf.build import DatasetBuilder, GroupBuilder
 
 from nwb_ophys.errors import OutputError
 from nwb_ophys.storage.atomic import remove
@@ -50,6 +49,9 @@ from nwb_ophys.storage.progress import Counter, ProgressCounter
 from nwb_ophys.storage.record import versions
 from nwb_ophys.storage.threads import to_the_end
 from nwb_ophys.storage.undo import remove_undo
+
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder, GroupBuilder
 
 # A smaller write has no journal, unless it is to be resumed.
 LEAST_BYTES = 64_000_000

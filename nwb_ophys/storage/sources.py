@@ -9,7 +9,7 @@ import numpy as np
 from hdmf.data_utils import DataIO, GenericDataChunkIterator
 from numpy.typing import NDArray
 
-from nwb_ophys.memory import copy_if_mapped, slowest_axis
+from nwb_ophys.memory import copy_if_mapped, read_unshared, slowest_axis
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.iterators import IteratorSource
 
@@ -97,7 +97,9 @@ class ArraySource:
 
     def read(self, selection: Selection) -> NDArray[Any]:
         """Return a block."""
-        return copy_if_mapped(np.asarray(self._values[selection]))
+        if self.in_parallel:
+            return copy_if_mapped(np.asarray(self._values[selection]))
+        return read_unshared(lambda: self._values[selection])
 
     def chunk_shape_of(self, chunk_mb: float) -> Shape | None:
         """Return None: an array proposes no chunks."""

@@ -19,7 +19,7 @@ import numpy as np
 
 from nwb_ophys.errors import DiskError, shown_size
 from nwb_ophys.storage.backends.base import Backend
-from nwb_ophys.storage.backends.registry import all_backends
+from nwb_ophys.storage.backends.registry import backend_of_data
 from nwb_ophys.storage.compression import KEEP_FILTERS
 from nwb_ophys.storage.debris import size_of
 from nwb_ophys.storage.error_context import while_reading
@@ -163,7 +163,7 @@ class _Need:
         configuration = configuration_to_encode(self.planned, self.storage)
         if compression == KEEP_FILTERS:
             data = unwrapped(self.planned.given)
-            origin = next((each for each in all_backends() if each.holds(data)), None)
+            origin = backend_of_data(data)
             if origin is not None:
                 return origin.stored_size(data) * _MARGIN
         source, shares = self.planned.source, []

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from numbers import Integral
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataIO
 
 from nwb_ophys.errors import ArgumentError
@@ -37,6 +36,9 @@ from nwb_ophys.storage.sources import Source, unwrapped
 from nwb_ophys.storage.space import check_space
 from nwb_ophys.storage.streaming import FinishedFiles, outlet_of
 from nwb_ophys.storage.verification import Resources, check_written
+
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder, GroupBuilder
 
 
 def _check_configuration(_: Any, field: attrs.Attribute[Any], value: Any) -> None:

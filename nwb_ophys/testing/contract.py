@@ -17,6 +17,7 @@ from nwb_ophys.errors import MetadataError, OptionError, SourceArgumentError, So
 from nwb_ophys.interfaces import ImagingInterface, SegmentationInterface
 from nwb_ophys.interfaces.arguments import path_argument
 from nwb_ophys.metadata.datetimes import parse_datetime
+from nwb_ophys.testing.reading import check_blocks, check_pixel_masks
 from nwb_ophys.testing.written import check_movie, check_rois
 
 _FEWEST_TIMES = 3  # a rate cannot be checked with fewer
@@ -26,9 +27,10 @@ _START = "2024-05-17T14:30:00+02:00"
 def check_format(cls: Any, sample: Any, *, is_detected: bool = True) -> None:
     """Check that a format behaves as users, the command line and converters expect.
 
-    The checks cover the schema of the source arguments, metadata, detection, streams, the
-    conversion of a part, the whole conversion, which is validated and compared with the data of
-    the extractor, and the errors for wrong arguments.
+    The checks cover the schema of the source arguments, metadata, detection, streams, the reading
+    of parts, by several threads where the format allows it, the conversion of a part, the whole
+    conversion, which is validated and compared with the data of the extractor, and the errors for
+    wrong arguments.
 
     Parameters
     ----------
@@ -56,6 +58,8 @@ def check_format(cls: Any, sample: Any, *, is_detected: bool = True) -> None:
         interface = cls(**source)
         _check_metadata(interface)
         _check_clock(interface.extractor)
+        check = check_blocks if isinstance(interface, ImagingInterface) else check_pixel_masks
+        check(interface.extractor)
         _check_arguments_are_used(cls, source)
         _check_streams(cls, source)
         _check_conversion(interface, Path(folder))

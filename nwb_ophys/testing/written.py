@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
 from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.rois.model import Rois
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 def check_movie(nwbfile: NWBFile, interface: Any, num_samples: int) -> None:

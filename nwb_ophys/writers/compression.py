@@ -13,6 +13,7 @@ import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from hdmf.data_utils import DataChunkIterator, GenericDataChunkIterator
 
+from nwb_ophys.storage.hdmf import data_types  # noqa: F401 - registers
 from nwb_ophys.storage.hdmf.internals import settings_of
 
 

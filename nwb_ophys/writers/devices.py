@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from pynwb import NWBFile
 from pynwb.device import Device, DeviceModel
 from pynwb.ophys import ImagingPlane, OpticalChannel
 
@@ -20,6 +19,9 @@ from nwb_ophys.metadata import (
     parse_model,
     validate,
 )
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 # pynwb deprecates these fields of Device in favour of DeviceModel, which requires a name and a
 # manufacturer. Where only one of the two is known, these fields are the only place for it. They

@@ -6,9 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-from pynwb import NWBFile
+from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.remote.paths import as_path
@@ -17,6 +15,9 @@ from nwb_ophys.storage.identity import is_within, origins_of
 from nwb_ophys.writers.session import make_nwbfile
 from nwb_ophys.writers.streams import add_imaging, add_segmentation
 from nwb_ophys.writers.tables_without_masks import complete_tables_without_masks
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 def write_imaging(

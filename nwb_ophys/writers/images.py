@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
-from pynwb import NWBFile
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage
 
@@ -25,6 +24,9 @@ from nwb_ophys.metadata import (
 )
 from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.session import check_name_is_free, ophys_container, ophys_module
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _DEFAULT_NAME = "PlaneSegmentation"
 

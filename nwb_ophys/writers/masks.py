@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hdmf.common import ElementIdentifiers, VectorData, VectorIndex
-from pynwb import NWBFile
 from pynwb.ophys import ImageSegmentation, PlaneSegmentation
 
 from nwb_ophys.errors import ArgumentError, MetadataError
@@ -23,6 +22,9 @@ from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.roi_columns import ColumnStorage, are_integers, roi_columns
 from nwb_ophys.writers.session import ophys_container
 from nwb_ophys.writers.tables_without_masks import MASK_NAMES, TableWithoutMasks
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _MASK_TYPES = ("image", "pixel", "voxel", None)
 _DEFAULT_NAME = "PlaneSegmentation"

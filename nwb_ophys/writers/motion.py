@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 from pynwb import NWBFile, TimeSeries
@@ -18,29 +17,12 @@ from nwb_ophys.errors import MetadataError
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
+from nwb_ophys.writers.original_files import OriginalFiles
 from nwb_ophys.writers.series import make_photon_series, series_model, time_fields, with_defaults
 from nwb_ophys.writers.session import check_name_is_free, ophys_container, ophys_module
 
 _CONTAINER = "MotionCorrection"
 _STACK = "CorrectedImageStack"
-
-
-@attrs.frozen(kw_only=True)
-class OriginalFiles:
-    """The files of an original movie that is not in the NWB file itself.
-
-    Attributes
-    ----------
-    files : sequence of str
-        Names of the files, in their order.
-    starting_frames : sequence of int
-        Number of the first frame of each file.
-    description : str
-    """
-
-    files: Sequence[str]
-    starting_frames: Sequence[int]
-    description: str
 
 
 def add_corrected_image_stack(

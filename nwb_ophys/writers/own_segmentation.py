@@ -8,14 +8,15 @@ one is written, as imaging planes are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from pynwb import NWBFile
+from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation
 from nwb_ophys.writers.streams import add_background
 from nwb_ophys.writers.traces import add_traces_alone
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _DEFAULT_NAME = "PlaneSegmentation"
 # Arguments that choose a plane segmentation.

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 from hdmf.data_utils import DataChunkIterator
 from numpy.typing import NDArray
-from pynwb import NWBFile
 from pynwb.ophys import OnePhotonSeries, TwoPhotonSeries
 
 from nwb_ophys.dtypes import stored_dtype
@@ -31,6 +30,9 @@ from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.devices import add_imaging_plane
 from nwb_ophys.writers.session import check_name_is_free, ophys_module
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 _SERIES = {"TwoPhotonSeries": TwoPhotonSeries, "OnePhotonSeries": OnePhotonSeries}
 _CONTAINERS = ("acquisition", "processing/ophys")

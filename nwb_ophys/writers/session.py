@@ -6,12 +6,11 @@ import datetime
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 from pynwb import NWBFile
-from pynwb.base import ProcessingModule
 from pynwb.file import Subject
 
 from nwb_ophys.errors import MetadataError
@@ -27,6 +26,10 @@ from nwb_ophys.metadata import (
     parse_model,
     with_zone,
 )
+from nwb_ophys.storage.hdmf import data_types  # noqa: F401 - registers
+
+if TYPE_CHECKING:
+    from pynwb.base import ProcessingModule
 
 _NO_DESCRIPTION = get_default_ophys_metadata()["NWBFile"]["session_description"]
 # The author of an object in memory had to state these, so that it keeps its own.

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pynwb import NWBFile
 
 from nwb_ophys.dtypes import stored_dtype
 from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import SliceableDataChunkIterator, read_series
 from nwb_ophys.writers.compression import compressed
 from nwb_ophys.writers.images import add_images
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 def add_stills(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from pynwb import NWBFile
+from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.metadata import (
-    BACKGROUND_PLANE_SEGMENTATION,
     DeepDict,
+    background_entry,
     get_nwb_segmentation_metadata,
     merge_lists,
 )
@@ -19,6 +17,9 @@ from nwb_ophys.writers.images import add_summary_images
 from nwb_ophys.writers.masks import add_plane_segmentation, resolve_plane_segmentation
 from nwb_ophys.writers.series import add_photon_series
 from nwb_ophys.writers.traces import add_fluorescence_traces
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 def add_imaging(
@@ -151,14 +152,3 @@ def add_background(
     add_plane_segmentation(background, nwbfile, merged, plane_segmentation_name=name, **options)
     options.pop("mask_type", None)
     return add_fluorescence_traces(background, nwbfile, merged, name, **options)
-
-
-def background_entry(
-    name: str = BACKGROUND_PLANE_SEGMENTATION, imaging_plane: str = "ImagingPlane"
-) -> dict[str, str]:
-    """Return the default metadata of a plane segmentation of background components."""
-    return {
-        "name": name,
-        "description": "Background components of the segmentation (not cells).",
-        "imaging_plane": imaging_plane,
-    }

@@ -6,10 +6,12 @@ empty list of pixels per ROI says the same and is read back.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pynwb import NWBFile
 from pynwb.ophys import PlaneSegmentation
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 MASK_NAMES = frozenset({"image_mask", "pixel_mask", "voxel_mask"})
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from hdmf.common import DynamicTableRegion
-from pynwb import NWBFile
 from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
 
 from nwb_ophys.dtypes import stored_dtype, widened
@@ -33,6 +32,9 @@ from nwb_ophys.writers.masks import (
 )
 from nwb_ophys.writers.series import time_fields
 from nwb_ophys.writers.session import ophys_container, ophys_module
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 # Small enough that reading one ROI, or one sample, of an hour of a thousand ROIs touches a few
 # percent of the data.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pynwb import NWBFile
-from pynwb.epoch import TimeIntervals
 
 from nwb_ophys.errors import MetadataError
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 RESERVED = ("id", "start_time", "stop_time", "tags", "timeseries", "timeseries_index")
 """Names of columns that have a meaning of their own in a table of trials."""
@@ -51,6 +52,8 @@ def add_trials(
     MetadataError
         If the file has trials already, or a column cannot have its name.
     """
+    from pynwb.epoch import TimeIntervals  # here, as readers check the names of columns
+
     if nwbfile.trials is not None:
         raise MetadataError(
             f"The file has {len(nwbfile.trials)} trials already, and NWB allows one table of them; "

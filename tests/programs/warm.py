@@ -66,7 +66,7 @@ def warm_programs(folder: Path) -> Iterator[Path]:
 def _serve(address: str) -> None:
     """Run each command that comes in a fork of this process."""
     import nwb_ophys.cli
-    import nwb_ophys.interfaces
+    import nwb_ophys.interfaces.writing
     import nwb_ophys.reports  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that ended forks are forgotten

@@ -305,9 +305,18 @@ def test_a_trace_that_cannot_be_assigned_is_an_error():
 
 def test_absent_and_empty_traces_are_left_out():
     parent = _arrays()
-    parent._traces |= {"none": None, "empty": np.zeros((12, 0)), "flat": np.zeros(12)}
+    parent._traces |= {"none": None, "empty": np.zeros((12, 0)), "neither": np.zeros(0)}
     parent._traces["zeros"] = np.zeros((12, 5))
     assert set(Rois.of(parent).traces) == {"raw", "dff", "zeros"}
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 5, 1)])
+def test_traces_with_other_axes_are_refused(shape):
+    """Fault: they were left out without a word."""
+    parent = _arrays()
+    parent._traces["flat"] = np.zeros(shape)
+    with pytest.raises(SourceError, match=r"'flat' of .* has the shape .* \(samples, ROIs\), with"):
+        Rois.of(parent).traces  # noqa: B018
 
 
 @given(st.data())

@@ -14,8 +14,9 @@ import pytest
 
 from nwb_ophys import ImagingInterface, argument
 from nwb_ophys.errors import SourceError
-from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
 from nwb_ophys.testing import check_format, simulate_recording
+from nwb_ophys.testing.reading import check_pixel_masks
 
 
 def _movie(path: Path, kind: type = ArrayImagingExtractor) -> Any:
@@ -184,3 +185,55 @@ def test_metadata_that_are_kept(sample: Path) -> None:
         AssertionError, match=r"get_metadata\(\) returns a new dictionary on each call"
     ):
         check_format(_changed(get_metadata=get_metadata), sample)
+
+
+class _WithoutStart(ArrayImagingExtractor):
+    """Reads the first samples, whichever were requested."""
+
+    reads_in_parallel = False
+
+    def get_series(self, start_sample: Any = None, end_sample: Any = None) -> Any:
+        start, stop = start_sample or 0, end_sample or self.get_num_samples()
+        return super().get_series(0, stop - start)
+
+
+class _OneBuffer(ArrayImagingExtractor):
+    """Fills one buffer again and again, but says that several threads may read at once."""
+
+    def get_series(self, start_sample: Any = None, end_sample: Any = None) -> Any:
+        found = super().get_series(start_sample, end_sample)
+        if not hasattr(self, "_buffer"):
+            self._buffer = np.empty((self.get_num_samples(), *found.shape[1:]), found.dtype)
+        self._buffer[: len(found)] = found
+        return self._buffer[: len(found)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (_WithoutStart, r"get_series\(6, 12\) returns other pixels than samples 6 to 12"),
+        (_OneBuffer, "when several threads call it at once, or changes arrays that it returned"),
+    ],
+)
+def test_parts_that_are_read(kind: type, words: str, sample: Path) -> None:
+    """Fault: such formats passed, and a recording of several blocks was written wrongly."""
+    with pytest.raises(AssertionError, match=words):
+        check_format(_read_by(kind), sample)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.array([[2, 1, 1.0], [3, 1, 0.5]]), "shows other pixels than its image mask"),
+        (np.array([[1, 2], [1, 3]]), r"has the shape \(2, 2\); it must be \(pixels, 3\)"),
+        (np.array([[1, 9, 1.0]]), "has pixels outside of the field"),
+    ],
+)
+def test_pixel_masks_that_differ_from_the_images(pixels: Any, words: str) -> None:
+    masks = np.zeros((4, 6, 1))
+    masks[1, 2:4, 0] = [1, 0.5]
+    cells = ArraySegmentationExtractor(masks, {"raw": np.ones((5, 1))}, 30.0)
+    check_pixel_masks(cells)
+    cells.get_roi_pixel_masks = lambda roi_ids=None: [pixels]
+    with pytest.raises(AssertionError, match=words):
+        check_pixel_masks(cells)

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.filetypes.files import COPY_AGAIN
-from nwb_ophys.filetypes.hdf5 import check_complete, open_hdf5
+from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.matlab.claims import check_level5
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.storage.backends.hdf5_parts import check_complete
 from nwb_ophys.trial import try_hdf5
 
 

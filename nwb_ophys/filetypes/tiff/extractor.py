@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from roiextractors import ImagingExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.calibration import Calibration
 from nwb_ophys.extractors.ranges import check_range

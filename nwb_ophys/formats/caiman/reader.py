@@ -18,9 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import SegmentationExtractor
-from roiextractors.segmentationextractor import _ROIMasks
 
+from nwb_ophys.base_extractors import RoiMasks, SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.extractors.ranges import check_stated_rate, warn_of_stated_rate
 from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
@@ -373,7 +372,7 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
     # --- masks ------------------------------------------------------------------------------------
 
-    def _masks(self, cells: Any, background: Any) -> _ROIMasks:
+    def _masks(self, cells: Any, background: Any) -> RoiMasks:
         """Return the footprints of components and of the background.
 
         The matrices number the pixels of the field column by column, those of a volume plane by
@@ -394,7 +393,7 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         ids = [*self._roi_ids, *(f"background{i}" for i in range(background.shape[1]))]
         id_map = {roi_id: index for index, roi_id in enumerate(ids)}
         form = "nwb-voxel_mask" if planes else "nwb-pixel_mask"
-        return _ROIMasks(RoiMaskList(pixels), form, self._field, id_map)
+        return RoiMasks(RoiMaskList(pixels), form, self._field, id_map)
 
     def get_ragged_pixels(self, ids: Sequence[Any], of_background: bool = False) -> PixelLists:
         """Return the pixels of components, in the precision that CaImAn wrote."""

@@ -97,10 +97,13 @@ class CnmfeSegmentationInterface(SegmentationInterface):
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a MATLAB file with the output of CNMF-E."""
+        probe = PathProbe.of(path)
+        if probe.path.suffix.lower() != ".mat":  # before h5py is imported
+            return None
         from nwb_ophys.filetypes.matlab.structs import evidence_of
         from nwb_ophys.formats.cnmfe.reader import CNMFE_KINDS
 
-        return evidence_of(PathProbe.of(path), CNMFE_KINDS, "CNMF-E")
+        return evidence_of(probe, CNMFE_KINDS, "CNMF-E")
 
     @classmethod
     def refusal(cls, probe: PathProbe) -> str | None:

@@ -87,10 +87,13 @@ class ExtractSegmentationInterface(SegmentationInterface):
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for a MATLAB file with the output of EXTRACT."""
+        probe = PathProbe.of(path)
+        if probe.path.suffix.lower() != ".mat":  # before h5py is imported
+            return None
         from nwb_ophys.filetypes.matlab.structs import evidence_of
         from nwb_ophys.formats.extract.reader import EXTRACT_KINDS
 
-        return evidence_of(PathProbe.of(path), EXTRACT_KINDS, "EXTRACT")
+        return evidence_of(probe, EXTRACT_KINDS, "EXTRACT")
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:

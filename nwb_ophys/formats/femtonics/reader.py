@@ -12,16 +12,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import ImagingExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.calibration import Calibration, checked_calibration
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN
-from nwb_ophys.filetypes.hdf5 import check_complete
 from nwb_ophys.formats.femtonics.header import TIME_STEP, Channel, Unit, open_mesc, read_header
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.storage.backends.hdf5_parts import check_complete
 
 
 class FemtonicsExtractor(ImagingExtractor):  # type: ignore[misc]

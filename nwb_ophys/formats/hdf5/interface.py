@@ -81,12 +81,12 @@ class Hdf5ImagingInterface(ImagingInterface):
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:
         """Return the evidence for an HDF5 file with a movie at its root."""
-        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
-        from nwb_ophys.formats.hdf5.reader import movie_datasets
-
         probe = PathProbe.of(path)
         if not probe.is_file or probe.path.suffix.lower() not in _SUFFIXES:
             return None
+        from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+        from nwb_ophys.formats.hdf5.reader import movie_datasets
+
         outline = probe.read_once(read_hdf5_outline)
         found = movie_datasets(outline.datasets) if outline is not None else []
         # Deeper datasets, and those beside estimates, belong to the output of other programs.
@@ -116,11 +116,11 @@ class Hdf5ImagingInterface(ImagingInterface):
     @classmethod
     def refusal(cls, probe: PathProbe) -> str | None:
         """Return the datasets among which the user has to choose, or None."""
+        if not probe.is_file or probe.path.suffix.lower() not in _SUFFIXES:
+            return None
         from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
         from nwb_ophys.formats.hdf5.reader import choice_of_datasets
 
-        if not probe.is_file or probe.path.suffix.lower() not in _SUFFIXES:
-            return None
         outline = probe.read_once(read_hdf5_outline)
         if outline is None or "estimates" in outline or "neurodata_type" in outline.attributes:
             return None

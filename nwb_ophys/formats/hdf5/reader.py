@@ -18,11 +18,12 @@ from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate, warn_of_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
-from nwb_ophys.filetypes.hdf5 import check_complete, read_hdf5_outline
 from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
+from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.storage.backends.hdf5_parts import check_complete
 from nwb_ophys.timing import require_rate
 from nwb_ophys.trial import try_hdf5
 

@@ -30,7 +30,7 @@ from nwb_ophys.formats.memmap.names import MapLayout, caiman_map
 from nwb_ophys.interfaces.registered import Registration, describe_shifts
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.writers.motion import OriginalFiles
+from nwb_ophys.writers.original_files import OriginalFiles
 
 _HDF5 = (".hdf5", ".h5")
 _RIGID, _PATCHES = "shifts_rig", ("x_shifts_els", "y_shifts_els", "z_shifts_els")

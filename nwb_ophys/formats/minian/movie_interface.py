@@ -20,7 +20,7 @@ from nwb_ophys.interfaces.registered import (
     describe_shifts,
 )
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.writers.motion import OriginalFiles
+from nwb_ophys.writers.original_files import OriginalFiles
 
 
 @attrs.frozen(kw_only=True)

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import SegmentationExtractor
 
+from nwb_ophys.base_extractors import SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian.times import sample_times
 from nwb_ophys.formats.minian.zarr_variables import ZarrVariable, open_zarr_variable

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import ImagingExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.filetypes.truncation import (
     NothingCompleteError,

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
-import h5py
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
@@ -248,6 +247,7 @@ def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:
             _visit(child, path, found, depth - 1)
 
 
+# h5py is imported where a file is open, since detection imports this module.
 @attrs.frozen
 class _Hdf5Group:
     group: Any
@@ -255,17 +255,23 @@ class _Hdf5Group:
     @property
     def is_group(self) -> bool:
         """Return whether the object is a group, and no dataset."""
+        import h5py
+
         return isinstance(self.group, h5py.Group)
 
     @property
     def identity(self) -> Any:
         """Number that tells the objects of a file apart, whichever link leads to them."""
+        import h5py
+
         return h5py.h5o.get_info(self.group.id).addr
 
     def attributes(self) -> Mapping[str, Any]:
         return self.group.attrs  # type: ignore[no-any-return]
 
     def groups(self) -> Iterator[tuple[str, _Hdf5Group]]:
+        import h5py
+
         for name in self.group:
             if _is_hard(self.group, name) and isinstance(child := self.group[name], h5py.Group):
                 yield name, _Hdf5Group(child)
@@ -287,6 +293,8 @@ class _Hdf5Group:
 
     def links_to_files(self) -> list[tuple[str, str | None]]:
         """Return the names and types of the objects that are links to other files."""
+        import h5py
+
         targets = {
             name: self._target(name)
             for name in self.group
@@ -305,6 +313,8 @@ class _Hdf5Group:
             return None
 
     def shape(self, name: str) -> tuple[int, ...] | None:
+        import h5py
+
         child = self.group.get(name)
         return tuple(child.shape or ()) if isinstance(child, h5py.Dataset) else None
 
@@ -313,6 +323,8 @@ class _Hdf5Group:
 
 
 def _is_hard(group: Any, name: str) -> bool:
+    import h5py
+
     return isinstance(group.get(name, getlink=True), h5py.HardLink)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import ImagingExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.formats.nwb.files import NwbObject, object_at

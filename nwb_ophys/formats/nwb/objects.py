@@ -5,16 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-from hdmf.build import DatasetBuilder, GroupBuilder
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, error_within, last_reason
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 from nwb_ophys.timing import usable_rate
+
+if TYPE_CHECKING:
+    from hdmf.build import GroupBuilder
 
 # A new file has its own identifier and its own record of the program that wrote it.
 _NOT_COPIED = {"identifier", "was_generated_by"}
@@ -81,6 +83,8 @@ def _check_columns(path: Path, group: GroupBuilder) -> None:
 
 def _complete_rates(group: GroupBuilder) -> None:
     """Add the rate NaN to series that state neither a rate nor times, which pynwb cannot read."""
+    from hdmf.build import DatasetBuilder  # here, as detection imports this module
+
     if "data" in group.datasets and "timestamps" not in {*group.datasets, *group.links}:
         start = group.datasets.get("starting_time")
         if start is None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from roiextractors import ImagingExtractor
 
+from nwb_ophys.base_extractors import ImagingExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, counted
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index, check_range, warn_of_stated_rate

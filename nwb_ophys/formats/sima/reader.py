@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import SegmentationExtractor
 
+from nwb_ophys.base_extractors import SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.sima.folder import TRACES, SimaFolder, SimaPart
 from nwb_ophys.formats.sima.rois import roi_pixels

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.filetypes.matlab.structs import ROOT, read_matlab_outline
-from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
 from nwb_ophys.formats.suite2p.statistics import STATISTICS
 from nwb_ophys.paths import PathProbe
+
+if TYPE_CHECKING:
+    from nwb_ophys.filetypes.matlab.variables import MatlabStruct
 
 NAME = "Fall.mat"
 
@@ -35,6 +36,9 @@ def holds_results(plane: PathProbe) -> bool:
 
 def variable_shapes(plane: PathProbe) -> dict[str, tuple[int, ...]]:
     """Return the shape of each variable of ``Fall.mat``; empty where it cannot be read."""
+    # Imported here with h5py, since few folders have such a file.
+    from nwb_ophys.filetypes.matlab.structs import ROOT, read_matlab_outline
+
     outline = plane.within(NAME).read_once(read_matlab_outline) or {}
     return {name: shape or () for name, shape in outline.get(ROOT, {}).items()}
 
@@ -55,6 +59,8 @@ class FallFile:
     """
 
     def __init__(self, path: Path, names: Sequence[str] | None = None) -> None:
+        from nwb_ophys.filetypes.matlab.variables import MatlabFile
+
         self.path = path
         self._file = MatlabFile(path, "suite2p", names)
 
@@ -66,6 +72,8 @@ class FallFile:
 
     def ops(self) -> dict[str, Any]:
         """Return the settings, without those that are structs themselves."""
+        from nwb_ophys.filetypes.matlab.variables import MatlabStruct
+
         struct = self._file.variables.get("ops")
         if not isinstance(struct, MatlabStruct):
             raise CorruptSourceError(f"'{self.path}' has no struct ops; it may be damaged.")

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, shown
 from nwb_ophys.extractors.ranges import check_stated_rate
-from nwb_ophys.filetypes.matlab.structs import matlab_refusal
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
 from nwb_ophys.formats.suite2p.fall import FallFile, holds_results, variable_shapes
@@ -132,6 +131,8 @@ def _incomplete(plane: PathProbe) -> str | None:
     if not lacking:
         return f"'{plane.path}' contains Suite2p's {' and '.join(ROI_FILES)}; give that folder."
     if found == [MATLAB_FILE]:
+        from nwb_ophys.filetypes.matlab.structs import matlab_refusal  # here, with h5py
+
         damage = matlab_refusal(plane.within(MATLAB_FILE))
         if damage is not None:
             return damage

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
-from pynwb import NWBFile
 
 from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError
 from nwb_ophys.formats.suite2p.folder import (
@@ -47,7 +46,10 @@ from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import DeepDict
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.writers.motion import OriginalFiles
+from nwb_ophys.writers.original_files import OriginalFiles
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 
 @attrs.frozen(kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from roiextractors import Suite2pSegmentationExtractor
+from roiextractors.extractors.suite2p import Suite2pSegmentationExtractor
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence, counted
 from nwb_ophys.filetypes.matlab.variables import StoredArray

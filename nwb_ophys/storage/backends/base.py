@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import numpy as np
-from hdmf.build import DatasetBuilder
 from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
@@ -27,6 +26,8 @@ from nwb_ophys.storage.stored_objects import StoredObject
 from nwb_ophys.storage.streaming import FinishedFiles
 
 if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder
+
     from nwb_ophys.storage.configuration import DatasetConfiguration
 
 

@@ -12,13 +12,11 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
-from hdmf.build import DatasetBuilder
-from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
@@ -32,6 +30,7 @@ from nwb_ophys.storage.backends.base import (
     package_versions,
     stated_chunk_shape,
 )
+from nwb_ophys.storage.backends.hdf5_checked_reading import CheckedReading
 from nwb_ophys.storage.backends.hdf5_claims import check_chunk_claims, check_shape_claim
 from nwb_ophys.storage.backends.hdf5_commits import Hdf5Commits, StoredChunks
 from nwb_ophys.storage.backends.hdf5_copy import Hdf5Copy, hdf5_datasets
@@ -53,7 +52,7 @@ from nwb_ophys.storage.backends.hdf5_parts import (
     check_named_files,
     lacks_chunks,
 )
-from nwb_ophys.storage.backends.hdf5_reading import CheckedReading, check_chunks, checked
+from nwb_ophys.storage.backends.hdf5_reading import check_chunks, checked
 from nwb_ophys.storage.backends.hdf5_schemas import store_schemas
 from nwb_ophys.storage.checksums import fletcher32
 from nwb_ophys.storage.compression import (
@@ -68,6 +67,7 @@ from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.copying import copy_file
 from nwb_ophys.storage.encoding import chunk_bytes, num_bytes
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside
+from nwb_ophys.storage.hdmf import data_types  # noqa: F401 - registers
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.in_place import check_whole
@@ -75,6 +75,10 @@ from nwb_ophys.storage.sources import SMALL_BYTES, unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
 from nwb_ophys.storage.undo import restore
 from nwb_ophys.trial import try_hdf5
+
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder
+    from hdmf.data_utils import DataIO
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # More than the metadata of an empty NWB file has.

@@ -7,12 +7,14 @@ always. All other calls hold the lock of h5py, so that these must hold it, too.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 from h5py._objects import phil
 
 from nwb_ophys.storage.grid import Shape
+
+if TYPE_CHECKING:
+    import h5py
 
 
 def read_chunk(dataset: h5py.Dataset, corner: Shape) -> tuple[int, bytes]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import _thread
 import functools
-import gc
 import os
 import signal
 import threading
@@ -24,6 +23,7 @@ from typing import Any
 import h5py
 
 from nwb_ophys.errors import OutputBusyError, OutputError
+from nwb_ophys.storage.backends.hdf5_calm import CALM
 from nwb_ophys.storage.guards import FileGuard
 
 try:
@@ -292,7 +292,7 @@ class WrittenFile(_OtherFiles, h5py.File):  # type: ignore[misc]
         self._owns_disk = disk is None
         self.disk = DiskFile(path, mode, guard) if disk is None else disk
         self._is_reported = False
-        _CALM.begin()
+        CALM.begin()
         self._is_calm = True
         try:
             super().__init__(_opened(self.disk, path, mode))
@@ -335,7 +335,7 @@ class WrittenFile(_OtherFiles, h5py.File):  # type: ignore[misc]
             self.disk.close()
         if self._is_calm:
             self._is_calm = False
-            _CALM.end()
+            CALM.end()
 
 
 def open_for_writing(path: Path, mode: str, guard: FileGuard | None = None) -> h5py.File:
@@ -380,7 +380,7 @@ def check_disk(root: Any) -> None:
     """
     if isinstance(root, WrittenFile):
         root.disk.check()
-        _CALM.collect()
+        CALM.collect()
 
 
 def _opened(disk: DiskFile, path: Path, mode: str) -> Any:
@@ -403,55 +403,6 @@ def is_in_parts(path: Path) -> bool:
 
     with h5py.File(path, "r") as file:
         return bool(file.visititems(is_virtual))
-
-
-class _Calm:
-    """Pause of the garbage collector, which may close HDF5 objects.
-
-    HDF5 is not to be called while it calls the methods of a :class:`DiskFile`.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._num_open = 0
-        self._was_enabled = False
-
-    def begin(self) -> None:
-        """Begin the pause, unless another file has begun it."""
-        with self._lock:
-            if self._num_open == 0:
-                self._was_enabled = gc.isenabled()
-                gc.disable()
-            self._num_open += 1
-
-    def end(self) -> None:
-        """End the pause when the last file is closed."""
-        with self._lock:
-            self._num_open -= 1
-            if self._num_open == 0 and self._was_enabled:
-                gc.enable()
-
-    def collect(self) -> None:
-        """Do what the collector would have done meanwhile."""
-        if not self._was_enabled:
-            return
-        due = zip((2, 1, 0), reversed(gc.get_count()), reversed(gc.get_threshold()), strict=True)
-        generation = next((each for each, count, most in due if 0 < most < count), None)
-        if generation is not None:
-            gc.collect(generation)
-
-
-_CALM = _Calm()
-
-
-@contextmanager
-def calm() -> Iterator[None]:
-    """Pause the garbage collector while HDF5 calls a Python object."""
-    _CALM.begin()
-    try:
-        yield
-    finally:
-        _CALM.end()
 
 
 class _DeferredSignals:

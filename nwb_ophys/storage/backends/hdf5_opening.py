@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import h5py
+from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.reading import RangeFile
-from nwb_ophys.storage.backends.hdf5_files import calm
+from nwb_ophys.storage.backends.hdf5_calm import calm
+
+if TYPE_CHECKING:
+    import h5py
+
+# Formats import this module to recognise files, so that h5py is imported where one is opened.
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LAST_START = 1 << 13
@@ -75,6 +78,8 @@ def read_hdf5(path: str | Path) -> h5py.File:
     OSError
         If it is not a whole HDF5 file.
     """
+    import h5py
+
     place = as_path(path)
     return h5py.File(_CalmFile(place) if isinstance(place, RemotePath) else path, "r")
 
@@ -82,6 +87,8 @@ def read_hdf5(path: str | Path) -> h5py.File:
 def is_hdf5(path: Path) -> bool:
     """Return whether a file has the signature of HDF5 where HDF5 looks for it."""
     if not isinstance(path, RemotePath):
+        import h5py
+
         return bool(h5py.is_hdf5(path))
     with path.open("rb") as file:
         for start in _starts():

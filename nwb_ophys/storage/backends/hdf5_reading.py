@@ -15,12 +15,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-from hdmf.build import DatasetBuilder, GroupBuilder, ObjectMapper
-from hdmf.query import HDMFDataset
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.storage.backends.hdf5_circles import check_no_circles
 from nwb_ophys.storage.backends.hdf5_codecs import (
     CHECKED,
     FLETCHER32,
@@ -35,7 +32,6 @@ from nwb_ophys.storage.backends.hdf5_parts import stored_chunks
 from nwb_ophys.storage.checksums import CHECKSUM_BYTES
 from nwb_ophys.storage.encoding import unshuffled
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, inside
-from nwb_ophys.storage.hdmf.internals import replace_dataset, root_of
 
 # Decoded chunks that are kept, since readers ask for frames that share a chunk.
 _KEPT_BYTES = 1 << 25
@@ -301,10 +297,6 @@ class CheckedDataset(h5py.Dataset):  # type: ignore[misc]
         super().read_direct(dest, source_sel, dest_sel)
 
 
-# Registered by its exact type, like the class of h5py: other values hdmf reads and converts.
-ObjectMapper.no_convert(CheckedDataset)
-
-
 def checked(dataset: Any, kept_bytes: int = _KEPT_BYTES) -> Any:
     """Return a dataset of HDF5 that checks its chunks when they are read; others as they are.
 
@@ -329,39 +321,6 @@ def check_chunks(dataset: h5py.Dataset) -> None:
     values = checked(dataset, kept_bytes=0)
     if isinstance(values, CheckedDataset):
         values.check()
-
-
-class CheckedReading:
-    """Mixin for an IO class of hdmf whose objects get datasets that check their chunks."""
-
-    def read_builder(self) -> GroupBuilder:
-        """Return the tree of builders.
-
-        Raises
-        ------
-        CorruptSourceError
-            If links lead in a circle, or groups are nested too deep.
-        """
-        check_no_circles(root_of(self))
-        root = super().read_builder()  # type: ignore[misc]
-        _check_datasets(root, set())
-        return root
-
-
-def _check_datasets(builder: Any, seen: set[int]) -> None:
-    if id(builder) in seen:
-        return
-    seen.add(id(builder))
-    if isinstance(builder, DatasetBuilder):
-        if isinstance(builder.data, HDMFDataset):
-            replace_dataset(builder.data, checked(builder.data.dataset))
-        else:
-            builder["data"] = checked(builder.data)
-        return
-    for inner in (*builder.datasets.values(), *builder.groups.values()):
-        _check_datasets(inner, seen)
-    for link in builder.links.values():  # they may lead to other files
-        _check_datasets(link.builder, seen)
 
 
 def _parts(args: Any, ndim: int) -> list[Any] | None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from nwb_ophys.errors import ArgumentError, MissingPackageError
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.zarr_installed import written_format
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ class BackendRow:
         Suffixes that no other backend uses; a path with one of them names this backend.
     file_kind : str
         Noun phrase for a file of the backend, for messages.
+    is_folder : bool
+        Whether the files of the backend are folders.
+    package : str
+        Import name of the package whose objects the open datasets of the backend are.
     implementation : str
         ``module:class``, the module in this folder.
     zarr_format : int, optional
@@ -49,19 +54,28 @@ class BackendRow:
     suffix: str
     own_suffixes: tuple[str, ...] = ()
     file_kind: str
+    is_folder: bool
+    package: str
     implementation: str
     zarr_format: int | None = None
 
 
 ROWS = (
     BackendRow(
-        name="hdf5", suffix=".nwb", file_kind="an HDF5 file", implementation="hdf5:Hdf5Backend"
+        name="hdf5",
+        suffix=".nwb",
+        file_kind="an HDF5 file",
+        is_folder=False,
+        package="h5py",
+        implementation="hdf5:Hdf5Backend",
     ),
     BackendRow(
         name="zarr",
         suffix=".nwb.zarr",
         own_suffixes=(".zarr",),
         file_kind="a Zarr folder",
+        is_folder=True,
+        package="zarr",
         implementation="zarr:ZarrBackend",
         zarr_format=2,
     ),
@@ -70,6 +84,8 @@ ROWS = (
         suffix=".nwb.zarr",
         own_suffixes=(".zarr",),
         file_kind="a Zarr folder",
+        is_folder=True,
+        package="zarr",
         implementation="zarr3:Zarr3Backend",
         zarr_format=3,
     ),
@@ -226,7 +242,24 @@ def suffix_of(name: str) -> str:
 
 def backend_of_path(path: Path) -> Backend | None:
     """Return the backend that recognises a file or folder, or None."""
-    return next((backend for backend in all_backends() if backend.recognises(path)), None)
+    rows: tuple[BackendRow, ...] = ROWS
+    if not isinstance(path, RemotePath):  # of which the backends ask the store themselves
+        is_folder = path.is_dir()
+        rows = tuple(row for row in ROWS if row.is_folder == is_folder)
+    return next((found for found in map(_backend, rows) if found.recognises(path)), None)
+
+
+def backend_of_data(data: Any) -> Backend | None:
+    """Return the backend of which data are an open dataset, or None for other data.
+
+    Parameters
+    ----------
+    data : object
+        Not in the wrapper of a backend.
+    """
+    packages = {each.__module__.partition(".")[0] for each in type(data).__mro__}
+    asked = (_backend(row) for row in ROWS if row.package in packages)
+    return next((found for found in asked if found.holds(data)), None)
 
 
 def backend_of_name(path: str | Path) -> str | None:

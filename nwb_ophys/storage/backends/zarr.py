@@ -9,10 +9,9 @@ import functools
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hdmf.build import DatasetBuilder
 from hdmf.data_utils import DataIO
 from hdmf.spec import RefSpec
 from numpy.typing import NDArray
@@ -48,6 +47,9 @@ from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder
 from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.stored_objects import StoredObject
+
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder
 
 
 @functools.cache

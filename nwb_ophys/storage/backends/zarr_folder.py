@@ -12,10 +12,9 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hdmf.data_utils import DataIO
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import MissingPackageError
@@ -51,6 +50,9 @@ from nwb_ophys.storage.hdmf.placeholders import dataset_builders, rewrapped
 from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.sources import unwrapped
 from nwb_ophys.storage.stored_objects import StoredObject
+
+if TYPE_CHECKING:
+    from hdmf.data_utils import DataIO
 
 # Metadata, and chunks of formats 2 and 3; a killed writer leaves partial ones, and Zarr 3 puts
 # "partial" in the place of a suffix.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from importlib import metadata
 from pathlib import Path
 
 from nwb_ophys.errors import MissingPackageError
@@ -27,6 +26,8 @@ def written_format() -> int:
 
 
 def _version() -> str | None:
+    from importlib import metadata  # here, as the command line imports this module
+
     try:
         return metadata.version("hdmf-zarr")
     except metadata.PackageNotFoundError:

@@ -7,12 +7,13 @@ hdmf has no public way to any of these. Nothing else in the package touches them
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hdmf.build import DatasetBuilder, TypeMap
-from hdmf.container import AbstractContainer, Data
-from hdmf.data_utils import DataIO
-from hdmf.query import HDMFDataset
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder, TypeMap
+    from hdmf.container import AbstractContainer, Data
+    from hdmf.data_utils import DataIO
+    from hdmf.query import HDMFDataset
 
 TypeMapState = tuple[tuple[Any, ...], ...]
 """Everything that a copy of a map of types takes from it."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import OutputError, SourceError
-from nwb_ophys.memory import copy_if_mapped
+from nwb_ophys.memory import copy_if_mapped, read_unshared
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, shape_of
 
 # Attribute set on a one-shot iterator when its first data are read.
@@ -59,7 +59,7 @@ class IteratorSource:
         SourceError
             If the iterator returns another shape.
         """
-        values = without_mask(self._data._get_data(selection=selection), self.label)
+        values = self._values(selection)
         expected = shape_of(selection)
         if values.shape != expected:
             raise SourceError(
@@ -67,6 +67,12 @@ class IteratorSource:
                 f"it must be {expected}."
             )
         return copy_if_mapped(self._fitting(values, selection))
+
+    def _values(self, selection: Selection) -> NDArray[Any]:
+        def read() -> NDArray[Any]:
+            return without_mask(self._data._get_data(selection=selection), self.label)
+
+        return read() if self.in_parallel else read_unshared(read)
 
     def _fitting(self, values: NDArray[Any], selection: Selection) -> NDArray[Any]:
         """Return values in the dtype that the iterator states, which the dataset has.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk
-from pynwb import NWBFile
 
 from nwb_ophys.storage.grid import Shape
 from nwb_ophys.storage.hdmf.internals import forget_fields, forget_file, settings_of
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
 
 BeforeWriting = Callable[[GroupBuilder], bool]
 

@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hdmf.build import DatasetBuilder, GroupBuilder
 from hdmf.container import Data
 from hdmf.data_utils import DataIO
-from pynwb import NWBFile
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.storage.hdmf.internals import replace_data, set_dtype
 from nwb_ophys.storage.hdmf.placeholders import dataset_builders, rewrapped
 from nwb_ophys.storage.sources import SMALL_BYTES, is_fillable, unwrapped
+
+if TYPE_CHECKING:
+    from hdmf.build import DatasetBuilder, GroupBuilder
+    from pynwb import NWBFile
 
 # Dtypes of the schema with a size; "int" and the like leave it open.
 _NUMBER = re.compile(r"(u?int|float)\d+")
