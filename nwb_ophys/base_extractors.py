@@ -76,10 +76,17 @@ from roiextractors.segmentationextractor import (  # noqa: E402
 RoiMasks = _ROIMasks
 PropertyInfo = _PropertyInfo
 
+
+def is_known(extractor: Any) -> bool:
+    """Return whether an extractor is of this package or of roiextractors, not of an author's."""
+    return type(extractor).__module__.partition(".")[0] in ("nwb_ophys", _PACKAGE)
+
+
 __all__ = [
     "ImagingExtractor",
     "PropertyInfo",
     "RoiMasks",
     "SampleSlicedSegmentationExtractor",
     "SegmentationExtractor",
+    "is_known",
 ]

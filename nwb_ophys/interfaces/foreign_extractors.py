@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from nwb_ophys.base_extractors import is_known
 from nwb_ophys.errors import ArgumentError, NwbOphysError, SourceError, shown
 from nwb_ophys.rois.model import Rois
 
 Value = TypeVar("Value")
 
-_KNOWN = ("nwb_ophys", "roiextractors")
 _OF_ALL = (
     *("get_num_samples", "get_sampling_frequency", "get_native_timestamps", "has_time_vector"),
     *("get_timestamps", "slice_samples"),
@@ -45,7 +45,7 @@ def check_movie(interface: Any) -> None:
         If a method fails or returns something else than a movie has; names the method.
     """
     extractor = interface.extractor
-    if _is_known(extractor):
+    if is_known(extractor):
         return
     _check_methods(interface, _OF_MOVIES, "ImagingExtractor", "is_volumetric")
     for name in ("get_series", "get_native_timestamps"):
@@ -73,7 +73,7 @@ def check_rois(interface: Any) -> None:
         If a method fails or returns something else than a segmentation has; names the method.
     """
     extractor = interface.extractor
-    if _is_known(extractor):
+    if is_known(extractor):
         return
     _check_methods(interface, _OF_ROIS, "SegmentationExtractor", "_properties")
     _stated(extractor, "get_roi_ids", "a list of integers or texts that all differ", list)
@@ -86,10 +86,6 @@ def check_rois(interface: Any) -> None:
         extractor, "get_num_samples", "the number of samples of the traces, an integer", _count
     )
     _check_lengths(extractor, traces, num_samples)
-
-
-def _is_known(extractor: Any) -> bool:
-    return type(extractor).__module__.partition(".")[0] in _KNOWN
 
 
 def _check_methods(interface: Any, names: tuple[str, ...], base: str, of_init: str) -> None:

@@ -19,6 +19,8 @@ class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
     ----------
     reads_in_parallel : bool
         Whether blocks may be read by several threads at once.
+    owns_blocks : bool
+        Whether nobody fills the memory of a block again.
     source_label : str
         Name of the source of the data, for messages.
     is_dense : bool
@@ -26,6 +28,7 @@ class ArrayLike(GenericDataChunkIterator):  # type: ignore[misc]
     """
 
     reads_in_parallel: bool = False
+    owns_blocks: bool = False
     is_dense: bool = True
     source_label: str
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.base_extractors import is_known
 from nwb_ophys.dtypes import stored_dtype, without_mask
 from nwb_ophys.errors import ArgumentError, SourceError, shown
 from nwb_ophys.extractors.labels import extractor_label
@@ -61,7 +62,7 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
     ) -> None:
         self.imaging_extractor = imaging_extractor
         self._pool = ExtractorPool(imaging_extractor)
-        self.reads_in_parallel = self._pool.in_parallel
+        self.reads_in_parallel, self.owns_blocks = self._pool.in_parallel, True
         self.source_label = extractor_label(imaging_extractor)
         self._maxshape, self._dtype = self._get_maxshape(), self._get_dtype()
         check_pair("buffer_gb", buffer_gb, "buffer_shape", buffer_shape)
@@ -138,7 +139,8 @@ class ImagingExtractorDataChunkIterator(ArrayLike):
             return self.as_stored(series.transpose(axes)[(slice(None), *selection[1:3])])
 
         with self._pool.borrow() as extractor:
-            return read() if self._pool.is_shared else read_unshared(read)
+            is_safe = self._pool.is_shared or is_known(extractor)
+            return read() if is_safe else read_unshared(read)
 
 
 def read_series(

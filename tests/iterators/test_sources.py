@@ -7,6 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from roiextractors import NumpyImagingExtractor
 from roiextractors.testing import generate_dummy_imaging_extractor
 
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
@@ -19,6 +20,7 @@ from nwb_ophys.iterators import (
 )
 from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.views import SelectedRois
+from nwb_ophys.storage.hdmf.iterators import IteratorSource
 from nwb_ophys.testing import simulate_recording, write_suite2p, write_tiff
 
 RECORDING = simulate_recording(num_samples=8, num_cells=4)
@@ -39,6 +41,21 @@ def test_movies(tmp_path: Any) -> None:
     assert iterator.source_label == "ArrayImagingExtractor"
     iterator = ImagingExtractorDataChunkIterator(generate_dummy_imaging_extractor())
     assert iterator.reads_in_parallel is False
+
+
+def test_blocks_of_arrays_in_roiextractors_are_not_copied() -> None:
+    """Only readers of authors may fill the memory of a block again."""
+    movie = np.zeros((40, 6, 5, 1), np.int16)
+    extractor = NumpyImagingExtractor(movie, 10.0)
+    source = IteratorSource(ImagingExtractorDataChunkIterator(extractor))
+    selection = (slice(10, 20), slice(0, 5), slice(0, 6))
+    assert np.shares_memory(source.read(selection), movie)
+
+    class Own(NumpyImagingExtractor):  # type: ignore[misc]
+        """Extractor of an author."""
+
+    own = IteratorSource(ImagingExtractorDataChunkIterator(Own(movie, 10.0)))
+    assert not np.shares_memory(own.read(selection), movie)
 
 
 def test_masks(tmp_path: Any) -> None:

@@ -28,9 +28,9 @@ _STARTED = "_nwb_ophys_started"
 class IteratorSource:
     """A random-access iterator of hdmf as a source; reading does not advance the iterator.
 
-    The attributes ``reads_in_parallel``, ``source_label``, ``slowest_axis``, ``is_sparse``,
-    ``is_dense`` and ``nonzero_chunks()`` of the iterator are used where it has them. All chunks of
-    dense data are stored, so that one that is absent is one that was lost.
+    The attributes ``reads_in_parallel``, ``owns_blocks``, ``source_label``, ``slowest_axis``,
+    ``is_sparse``, ``is_dense`` and ``nonzero_chunks()`` of the iterator are used where it has
+    them. All chunks of dense data are stored, so that one that is absent is one that was lost.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ class IteratorSource:
         self.chunk_shape: Shape | None = tuple(int(size) for size in data.chunk_shape)
         self.largest_block: Shape | None = tuple(int(size) for size in data.buffer_shape)
         self.in_parallel = bool(getattr(data, "reads_in_parallel", False))
+        self._is_unshared = self.in_parallel or bool(getattr(data, "owns_blocks", False))
         self.label = str(getattr(data, "source_label", type(data).__name__))
         self.is_sparse = bool(getattr(data, "is_sparse", False))
         self.skips_zeros = not getattr(data, "is_dense", False)
@@ -72,7 +73,7 @@ class IteratorSource:
         def read() -> NDArray[Any]:
             return without_mask(self._data._get_data(selection=selection), self.label)
 
-        return read() if self.in_parallel else read_unshared(read)
+        return read() if self._is_unshared else read_unshared(read)
 
     def _fitting(self, values: NDArray[Any], selection: Selection) -> NDArray[Any]:
         """Return values in the dtype that the iterator states, which the dataset has.
