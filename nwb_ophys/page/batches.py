@@ -24,8 +24,9 @@ from nwb_ophys.sessions import (
     sessions_of,
 )
 from nwb_ophys.sessions.archive import stated_findings
-from nwb_ophys.sessions.batch import fractions_of
+from nwb_ophys.sessions.batch import fractions_of, states_of
 from nwb_ophys.sessions.specification import read_specification
+from nwb_ophys.sessions.states import DONE
 
 _SECONDS_PER_LOOK = 1.0
 # Keys of a specification that name files which are read while it is expanded.
@@ -224,7 +225,11 @@ def run_batch(
     """
     planned, _ = planned_sessions(specification, roots)
     watch = _Watch([each.session for each in planned if each.is_pending], tools.report)
-    result = run_planned(planned, jobs=jobs, progress=watch.show)
+    try:
+        result = run_planned(planned, jobs=jobs, progress=watch.show)
+    except BaseException:  # cancelled
+        watch.show_written()
+        raise
     return {
         "rows": {each.key: _ended_row(each) for each in result.states},
         "summary": f"{counted(len(result.states), 'session')}: {result}.",
@@ -232,7 +237,7 @@ def run_batch(
 
 
 class _Watch:
-    """Reports of how far the sessions of a run are."""
+    """Reports of how far the sessions of a run are, none of which was done before."""
 
     def __init__(self, sessions: Sequence[Session], report: Callable[[Any], None]) -> None:
         self._sessions, self._report = sessions, report
@@ -259,3 +264,9 @@ class _Watch:
                 "rows": rows,
             }
         )
+
+    def show_written(self) -> None:
+        """Report the sessions whose files are whole although the run was stopped."""
+        left = [each for each in self._sessions if each.key not in self._ended]
+        rows = {each.key: _ended_row(each) for each in states_of(left) if each.state == DONE}
+        self._report({"rows": rows})

@@ -196,9 +196,11 @@ def test_no_recording_of_very_many_is_dropped(tmp_path: Path) -> None:
     for number in range(120):
         name = "mov" if number in (3, 57, 118) else "deep/down"
         _write_hdf5(tmp_path / f"trial_{number}.h5", name)
-    recording = open_recording([tmp_path], options={"sampling_frequency": 30.0})
+    with pytest.warns(UserWarning, match="differ in a number"):
+        recording = open_recording([tmp_path], options={"sampling_frequency": 30.0})
     assert list(recording.converter.interfaces) == ["trial_3", "trial_57", "trial_118"]
-    opened = nwb_ophys.open(tmp_path, sampling_frequency=30.0)
+    with pytest.warns(UserWarning, match="differ in a number"):
+        opened = nwb_ophys.open(tmp_path, sampling_frequency=30.0)
     assert len(opened.interfaces) == 3
 
 

@@ -99,8 +99,8 @@ def _times_by_number(
         )
     if first:
         _warn(
-            f"'{folder}': Minian analysed its movie from frame {first}; the times of the traces "
-            "are counted from the start of that movie."
+            f"'{folder}': Minian analysed its movie from frame {first}; times are "
+            "counted from the start of that movie."
         )
     return (frames - frames[0] + first) / step / rate
 

@@ -37,9 +37,9 @@ def stack_of(nwbfile):
 
 def test_the_movie_and_its_shifts(tmp_path):
     path = write(tmp_path / "intermediate", first_frame=40)
-    MinianImagingInterface(path, sampling_frequency=20.0).run_conversion(
-        tmp_path / "a.nwb", metadata=START
-    )
+    with pytest.warns(UserWarning, match="from frame 40; times are"):
+        interface = MinianImagingInterface(path, sampling_frequency=20.0)
+    interface.run_conversion(tmp_path / "a.nwb", metadata=START)
     with NWBHDF5IO(tmp_path / "a.nwb", "r") as io:
         assert validate(io=io) == []
         nwbfile = io.read()
@@ -69,12 +69,16 @@ def test_shifts_are_found_by_the_numbers_of_frames(tmp_path):
     longer = np.arange(40.0).reshape(20, 2)
     other = write_minian_movie(tmp_path / "results", np.zeros((20, 48, 64)), motion=longer)
     source = {"sampling_frequency": 20.0, "motion_path": other / "motion.zarr"}
-    found = MinianImagingInterface(path, **source).registration
-    np.testing.assert_array_equal(found.shifts, longer[3:15, ::-1])
-    stack = stack_of(MinianImagingInterface(path, **source).create_nwbfile(START, stub=4))
+    with pytest.warns(UserWarning, match="from frame 3; times are"):
+        interface = MinianImagingInterface(path, **source)
+    np.testing.assert_array_equal(interface.registration.shifts, longer[3:15, ::-1])
+    stack = stack_of(interface.create_nwbfile(START, stub=4))
     np.testing.assert_array_equal(stack.xy_translation.data[:], longer[3:7, ::-1])
     late = write(tmp_path / "late", motion=None, first_frame=10)
-    with pytest.raises(SourceError, match="lacks the shifts of some of the 12 frames"):
+    with (
+        pytest.warns(UserWarning, match="from frame 10"),
+        pytest.raises(SourceError, match="lacks the shifts of some of the 12 frames"),
+    ):
         MinianImagingInterface(late, **source).create_nwbfile(START)
 
 
