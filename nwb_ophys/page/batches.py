@@ -237,7 +237,7 @@ def run_batch(
 
 
 class _Watch:
-    """Reports of how far the sessions of a run are, none of which was done before."""
+    """Reports of how far the sessions of a run are; before it they were not done."""
 
     def __init__(self, sessions: Sequence[Session], report: Callable[[Any], None]) -> None:
         self._sessions, self._report = sessions, report

@@ -154,8 +154,10 @@ def test_sums_of_long_bright_movies_do_not_overflow(dtype, value, installation):
     )
 
 
-def test_large_frames_are_cut_into_tiles(installation):
-    movie = np.random.default_rng(0).integers(0, 3000, (30, 301, 203)).astype(np.uint16)
+def test_large_frames_are_cut_into_tiles(installation, monkeypatch):
+    monkeypatch.setattr(statistics_tiles, "_TILE_BYTES", 1 << 19)
+    monkeypatch.setattr(statistics_tiles, "_COMPILED_TILE_BYTES", 1 << 19)
+    movie = np.random.default_rng(0).integers(0, 3000, (12, 301, 203)).astype(np.uint16)
     movie[4] = movie[3]
     movie[4, 300, 202] += 1  # of a few pixels that are compared first, none differs
     movie[9] = movie[8]

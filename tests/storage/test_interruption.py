@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -60,8 +61,12 @@ def on_disk(backend):
         yield Path(folder) / f"session.{suffix}"
 
 
-@pytest.mark.parametrize("reading", ["serial", "parallel"])
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("workers", "reading"),
+    rounds(
+        [(0, "serial"), (2, "parallel")], list(itertools.product([0, 2], ["serial", "parallel"]))
+    ),
+)
 def test_an_interrupt_stops_a_write_within_a_second(on_disk, backend, workers, reading):
     target = on_disk
     write_nwbfile(new_file(a=VALUES), target, backend=backend)

@@ -235,7 +235,7 @@ def test_frames_left_out_unevenly_take_their_times_with_them(tmp_path):
 
 def test_a_later_first_frame_has_its_time_without_a_table_too(tmp_path):
     folder = _write(tmp_path, first_frame=7, frame_step=3, with_timestamps=False)
-    with pytest.warns(UserWarning, match="Minian analysed its movie from frame 7; the times"):
+    with pytest.warns(UserWarning, match="Minian analysed its movie from frame 7; times"):
         extractor = MinianExtractor(folder, sampling_frequency=20.0)
     np.testing.assert_allclose(extractor.get_timestamps(), (7 / 3 + np.arange(20)) / 20)
 
