@@ -75,12 +75,18 @@ def __getattr__(name: str):  # type: ignore[no-untyped-def]
         return [each for each in __dir__() if each != "open"]
     if name in _ROOMS:
         return importlib.import_module(f"nwb_ophys.{name}")
-    home = _HOMES.get(name) or _homes_of_formats().get(name)
+    of_format = {} if name in _HOMES else _homes_of_formats()
+    home = _HOMES.get(name) or of_format.get(name)
     if home is None:
         message = f"module 'nwb_ophys' has no attribute {name!r}"
         # With the name and the module Python suggests the name that may be meant.
         raise AttributeError(message, name=name, obj=sys.modules[__name__])
-    return getattr(importlib.import_module(home), name)
+    found = getattr(importlib.import_module(home), name)
+    if name in of_format:
+        # Who names a class in Python converts with it. Commands find classes by their formats, and
+        # those that only look import no pynwb.
+        importlib.import_module("nwb_ophys.interfaces.writing")
+    return found
 
 
 def __dir__() -> list[str]:

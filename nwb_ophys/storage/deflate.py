@@ -43,11 +43,11 @@ class _Output(threading.local):
     """Memory of a thread for the stream of its present chunk.
 
     A stream in new memory costs an eighth more: the system clears each page before it is used, and
-    gives it back with the stream.
+    gives it back with the stream. NumPy asks for large pages.
     """
 
     def __init__(self) -> None:
-        self._memory, self._stop = bytearray(), 0
+        self._memory, self._stop = np.empty(0, np.uint8), 0
 
     def clear(self) -> None:
         """Begin a stream; the one before it is no longer valid."""
@@ -65,14 +65,14 @@ class _Output(threading.local):
 
     def stream(self) -> memoryview:
         """Return what was added, valid until the thread begins another stream."""
-        return memoryview(self._memory)[: self._stop]
+        return self._memory.data[: self._stop]
 
     def _room(self, size: int) -> memoryview:
-        if self._stop + size > len(self._memory):
-            larger = bytearray(max(self._stop + size, 2 * len(self._memory)))
-            larger[: self._stop] = memoryview(self._memory)[: self._stop]
+        if self._stop + size > self._memory.size:
+            larger = np.empty(max(self._stop + size, 2 * self._memory.size), np.uint8)
+            larger[: self._stop] = self._memory[: self._stop]
             self._memory = larger
-        return memoryview(self._memory)[self._stop :]
+        return self._memory.data[self._stop :]
 
 
 _OUTPUT = _Output()
