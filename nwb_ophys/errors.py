@@ -266,6 +266,19 @@ def as_sentence(error: object) -> str:
     return f"{text.rstrip('.')}."
 
 
+def first_named(names: list[str], most: int) -> str:
+    """Return names in quotes, and how many more there are.
+
+    Parameters
+    ----------
+    names : list of str
+    most : int
+        Largest number of names that are shown.
+    """
+    named = ", ".join(f"'{name}'" for name in names[:most])
+    return named if len(names) <= most else f"{named} and {len(names) - most} more"
+
+
 def last_reason(error: BaseException) -> str:
     """Return the last cause that another package states, without all that it writes of its objects.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import attrs
 
-from nwb_ophys.errors import counted
+from nwb_ophys.errors import counted, first_named
 
 _MOST_LISTED = 20
 
@@ -127,8 +127,7 @@ class FileReport:
 
 def listed(names: Sequence[str], most: int = _MOST_LISTED) -> str:
     """Return names in quotes; only the first of many."""
-    shown = ", ".join(f"'{name}'" for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    return first_named(list(names), most)
 
 
 def ranges(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from nwb_ophys.errors import SourceArgumentError, SourceError, counted
+from nwb_ophys.errors import SourceArgumentError, SourceError, counted, first_named
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.formats.bruker.names import plain_name
@@ -394,11 +394,10 @@ def _warn_of_others(path: Path, files: list[Path]) -> None:
     probe = PathProbe(path)
     others = [file for file in _xml_files(probe) if file not in files] if probe.is_folder else []
     if others:
-        listed = ", ".join(f"'{file.name}'" for file in others[:5])
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        named = first_named([file.name for file in others], 5)
         warnings.warn(
             f"'{path}' has XML files that name the images of another one, and are left out: "
-            f"{listed}{more}. To read one of them in place of the other, give its path.",
+            f"{named}. To read one of them in place of the other, give its path.",
             UserWarning,
             stacklevel=3,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import first_named
 from nwb_ophys.formats.miniscope.avi import is_avi
 from nwb_ophys.formats.miniscope.files import (
     SETTINGS,
@@ -144,10 +145,9 @@ def _warn_of_other_cameras(path: Path, devices: list[Device]) -> None:
     others = [folder for device in devices if device.folder != path for folder in cameras(device)]
     names = list(dict.fromkeys(str(folder.relative_to(path)) for folder in others))
     if names:
-        shown = ", ".join(f"'{name}'" for name in names[:5])
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         warnings.warn(
-            f"'{path}' also has videos of other cameras, which are left out: {shown}{more}.",
+            f"'{path}' also has videos of other cameras, which are left out: "
+            f"{first_named(names, 5)}.",
             UserWarning,
             stacklevel=4,
         )
@@ -159,11 +159,9 @@ def _warn_of_side_files(path: Path, devices: list[Device]) -> None:
     if files:
         inside = [file for file in files if file.is_relative_to(path)]
         names = [str(file.relative_to(path) if file in inside else file) for file in files]
-        shown = ", ".join(f"'{name}'" for name in names[:5])
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         warnings.warn(
-            f"'{path}' also has orientations of the head or notes, which are not written: {shown}"
-            f"{more}.",
+            f"'{path}' also has orientations of the head or notes, which are not written: "
+            f"{first_named(names, 5)}.",
             UserWarning,
             stacklevel=4,
         )
