@@ -11,6 +11,7 @@ def _compiled(name: str) -> Extension:
 setup(
     ext_modules=[
         _compiled("nwb_ophys.storage._literal_blocks"),
+        _compiled("nwb_ophys.storage._transposition"),
         _compiled("nwb_ophys.reports._tile_sums"),
     ]
 )

@@ -24,7 +24,8 @@ from nwb_ophys.memory import available_memory
 from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.backends.registry import get_backend
 from nwb_ophys.storage.budget import COPIES, Budget
-from nwb_ophys.storage.engine import block_of, fill_block, open_task, scratch_for
+from nwb_ophys.storage.encoding import Scratch
+from nwb_ophys.storage.engine import block_of, fill_block, open_task
 from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.grid import Selection, grid, size_of, whole
@@ -254,7 +255,7 @@ class BlockFiller:
             self._opened = opened
             self._flusher = Flusher()
             self._flusher.__enter__()
-            scratch = scratch_for(self._planned.values())
+            scratch = Scratch()
             self._tools = SinkTools(scratch=scratch, finished=self._flusher)
         return self._opened
 

@@ -8,7 +8,7 @@ does not grow with the data.
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from nwb_ophys.storage.backends.base import Sink
 from nwb_ophys.storage.budget import COPIES
-from nwb_ophys.storage.encoding import TRANSPOSED_FASTER, Scratch
 from nwb_ophys.storage.error_context import while_observing, while_reading, while_writing
 from nwb_ophys.storage.grid import Selection, Shape, block_shape, grid, size_of, whole
 from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, digest
@@ -86,22 +85,6 @@ def open_task(
     sink.skips_zeros = source.is_sparse or source.skips_zeros
     sink.digests = BlockDigests(grid, from_values=from_values)
     return FillTask(planned, sink, observe)
-
-
-def scratch_for(planned: Iterable[PlannedDataset]) -> Scratch:
-    """Return memory for the chunks of datasets, with a fast transposition where it pays.
-
-    Parameters
-    ----------
-    planned : iterable of PlannedDataset
-    """
-    return Scratch(
-        sum(
-            each.configuration.num_bytes
-            for each in planned
-            if each.source.dtype.itemsize <= TRANSPOSED_FASTER and not each.source.is_sparse
-        )
-    )
 
 
 @attrs.frozen

@@ -15,7 +15,8 @@ from nwb_ophys.errors import ArgumentError
 from nwb_ophys.memory import usable_cores
 from nwb_ophys.storage.backends.base import Backend, SinkTools
 from nwb_ophys.storage.budget import Budget
-from nwb_ophys.storage.engine import FillTask, fill, open_task, scratch_for
+from nwb_ophys.storage.encoding import Scratch
+from nwb_ophys.storage.engine import FillTask, fill, open_task
 from nwb_ophys.storage.error_context import while_writing
 from nwb_ophys.storage.flushing import Flusher
 from nwb_ophys.storage.given_data import check_links
@@ -292,7 +293,7 @@ def fill_planned(
         options.reporting() as report,
         _finished_files(storage, root, options, resumption.filled_file, locations) as finished,
     ):
-        tools = SinkTools(scratch=scratch_for(planned), finished=finished)
+        tools = SinkTools(scratch=Scratch(), finished=finished)
         tasks = [
             open_task(
                 each,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nwb_ophys.storage import encoding
+from nwb_ophys.storage import transposition
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, unshuffled
 
-SHAPES = [(3, 200, 400), (2, 333, 129), (1, 1501, 703), (1, 9, 9_000)]
+SHAPES = [(3, 200, 400), (2, 333, 129), (1, 1501, 703), (1, 9, 9_000), (4, 65, 33)]
 ORDERS = {
     "in order": lambda values: values,
     "transposed": lambda values: np.swapaxes(values, 1, 2),
@@ -17,14 +21,13 @@ ORDERS = {
 }
 
 
-@pytest.fixture(params=["numpy", "opencv"])
+@pytest.fixture(params=["numpy", "compiled"])
 def transposer(request, monkeypatch):
     """Both ways to transpose."""
-    if request.param == "opencv":
-        pytest.importorskip("cv2")
-    else:
-        monkeypatch.setattr(encoding, "_opencv", lambda: None)
-    monkeypatch.setattr(encoding, "_WORTH_IMPORTING", 0)
+    if request.param == "numpy":
+        monkeypatch.setattr(transposition, "_compiled", None)
+    elif not transposition.is_compiled() and not os.environ.get("CI"):
+        pytest.skip("no compiler was there")
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -51,22 +54,50 @@ def test_unshuffling_reverses_a_shuffle(itemsize, count):
     assert unshuffled(raw.T.tobytes(), itemsize).tobytes() == raw.tobytes()
 
 
-@pytest.mark.parametrize("is_imported", [False, True])
-def test_opencv_is_imported_when_it_pays_or_used_if_it_is_there(monkeypatch, is_imported):
-    module = object()
-    monkeypatch.setattr(encoding, "_opencv", lambda: module)
-    monkeypatch.setattr(encoding.sys, "modules", {"cv2": None} if is_imported else {})
-    assert Scratch(10_000_000_000).opencv is module
-    assert Scratch(300_000_000).opencv is (module if is_imported else None)
+@given(
+    dtype=st.sampled_from(["u1", "i2", ">u2", "f4", "i8", "c16"]),
+    columns=st.integers(1, 150),
+    rows=st.integers(1, 150),
+    corner=st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    is_flipped=st.booleans(),
+    is_whole=st.booleans(),
+)
+def test_a_frame_of_any_size_is_transposed_into_its_place_and_nowhere_else(
+    dtype, columns, rows, corner, is_flipped, is_whole
+):
+    if not transposition.is_compiled() and not os.environ.get("CI"):
+        pytest.skip("no compiler was there")
+    dtype = np.dtype(dtype)
+    shape = (corner[0] + rows + 3, corner[1] + columns + 5)
+    raw = np.random.default_rng(0).integers(0, 256, (*shape, dtype.itemsize)).astype(np.uint8)
+    image = raw.view(dtype)[..., 0][corner[0] :, corner[1] :][:rows, :columns]
+    frame = (image[::-1] if is_flipped else image).T
+    is_whole = is_whole and dtype.itemsize <= 2
+    num_planes = 1 if is_whole else dtype.itemsize
+    unit = np.dtype(f"V{dtype.itemsize}") if is_whole else np.dtype("V1")
+    # A frame of a chunk lies between others.
+    memory = np.full((num_planes, 3, columns, rows), b"\xa5" * unit.itemsize, unit)
+    transposition.transpose(frame, memory[:, 1])
+    plain = np.ascontiguousarray(frame).view(np.uint8).reshape(-1, num_planes, unit.itemsize)
+    expected = np.swapaxes(plain, 0, 1).tobytes()
+    assert memory[:, 1].tobytes() == expected
+    assert set(memory[:, ::2].tobytes()) == {0xA5}
 
 
-def test_without_opencv(monkeypatch):
-    def absent(name):
-        raise ImportError(name)
-
-    encoding._opencv.cache_clear()
-    monkeypatch.setattr(encoding.importlib, "import_module", absent)
-    try:
-        assert encoding._opencv() is None
-    finally:
-        encoding._opencv.cache_clear()
+@pytest.mark.parametrize(
+    ("frame", "planes"),
+    [
+        (np.zeros((8, 9), "V2"), np.zeros((2, 8, 9), np.uint8)),  # contiguous along its rows
+        (np.zeros((9, 8), "V2").T, np.zeros((1, 8, 9), np.uint8)),
+        (np.zeros((9, 8), "V2").T, np.zeros((2, 9, 8), np.uint8)),
+        (np.zeros((9, 8), "V4").T, np.zeros((1, 8, 9), np.uint32)),
+        (np.zeros((9, 8), "V2").T, np.zeros((8, 9, 2), np.uint8).transpose(2, 0, 1)),
+        (np.zeros((9, 8, 1), "V2").T, np.zeros((2, 8, 9), np.uint8)),
+    ],
+)
+def test_what_does_not_fit_is_refused(frame, planes):
+    if not transposition.is_compiled() and not os.environ.get("CI"):
+        pytest.skip("no compiler was there")
+    with pytest.raises(ValueError, match="do not fit"):
+        transposition._compiled.transpose_into(frame, planes)
+    assert not planes.any()
