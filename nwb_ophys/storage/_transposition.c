@@ -162,6 +162,11 @@ static void transpose_frame(
     }
 }
 
+/* Return whether consecutive entries along an axis are so many bytes apart. */
+static int is_apart(const Py_buffer *array, int axis, Py_ssize_t bytes) {
+    return array->shape[axis] < 2 || array->strides[axis] == bytes;
+}
+
 /* Return whether the shapes and strides of a frame, (columns, rows), and of planes, (planes,
    columns, rows), fit each other and what is done here. */
 static int fit(const Py_buffer *frame, const Py_buffer *planes) {
@@ -170,8 +175,8 @@ static int fit(const Py_buffer *frame, const Py_buffer *planes) {
     return frame->shape[0] == planes->shape[1] && frame->shape[1] == planes->shape[2] &&
            frame->itemsize == planes->shape[0] * planes->itemsize &&
            (planes->itemsize == 1 || (planes->itemsize == 2 && planes->shape[0] == 1)) &&
-           frame->strides[0] == frame->itemsize && planes->strides[2] == planes->itemsize &&
-           planes->strides[1] == planes->shape[2] * planes->itemsize;
+           is_apart(frame, 0, frame->itemsize) && is_apart(planes, 2, planes->itemsize) &&
+           is_apart(planes, 1, planes->shape[2] * planes->itemsize);
 }
 
 static PyObject *transpose_into(PyObject *module, PyObject *const *given, Py_ssize_t count) {

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from nwb_ophys.storage import transposition
 from nwb_ophys.storage.encoding import Scratch, chunk_bytes, unshuffled
 
-SHAPES = [(3, 200, 400), (2, 333, 129), (1, 1501, 703), (1, 9, 9_000), (4, 65, 33)]
+SHAPES = [
+    (3, 200, 400),
+    (2, 333, 129),
+    (1, 1501, 353),
+    (1, 9, 9_000),
+    (4, 65, 33),
+    (2, 6, 5000),
+    (2, 5000, 6),
+]
 ORDERS = {
     "in order": lambda values: values,
     "transposed": lambda values: np.swapaxes(values, 1, 2),
