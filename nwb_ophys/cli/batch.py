@@ -132,22 +132,18 @@ def batch(
         return
     if specification is None:
         raise click.UsageError("Missing argument 'SPECIFICATION'.")
-    _check_choices(dry_run + check + status, reports=reports)
-    if retry_failed and (check or status):
-        raise OptionError("--retry-failed needs a run, or --dry-run; leave it out.")
+    _check_choices(check + status, dry_run, reports=reports, retry_failed=retry_failed)
     part = task if task is not None else task_of_environment()
     found = sessions_of(specification, output=output, data_folder=data_folder)
     sessions = selected(found, shared.pairs(only, "--only"), part)
-    if dry_run:
-        planned = plan_sessions(sessions, retry_failed=retry_failed)
-        _say_plan(planned, overwrite=overwrite, as_json=as_json)
-        return
     if check or status:
         _say(sessions, check=check, as_json=as_json)
         return
+    planned = plan_sessions(sessions, retry_failed=retry_failed)
+    if dry_run:
+        _say_plan(planned, overwrite=overwrite, as_json=as_json)
     if part is not None and not isinstance(part, str) and not as_json:
         shared.say(f"This is {part}.")
-    planned = plan_sessions(sessions, retry_failed=retry_failed)
     with BatchDisplay(planned, is_shown=not no_progress, is_quiet=as_json) as display:
         result = run_planned(
             planned,
@@ -164,11 +160,13 @@ def batch(
     click.get_current_context().exit(result.exit_code)
 
 
-def _check_choices(num_looks: int, *, reports: bool) -> None:
+def _check_choices(num_looks: int, dry_run: bool, *, reports: bool, retry_failed: bool) -> None:
     """Check options that exclude each other, and that reports can be written."""
-    if num_looks > 1:
+    if num_looks + dry_run > 1:
         raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
-    if reports and num_looks:
+    if retry_failed and num_looks:
+        raise OptionError("--retry-failed needs a run, or --dry-run; leave it out.")
+    if reports and (num_looks or dry_run):
         raise OptionError("--reports needs a run; leave out --dry-run, --check and --status.")
     if reports:
         from nwb_ophys.reports.places import check_packages
@@ -194,7 +192,7 @@ def _write_reports(sessions: Sequence[Any], *, overwrite: bool, is_quiet: bool) 
 
 
 def _say_plan(planned: Sequence[Any], *, overwrite: bool, as_json: bool) -> None:
-    """Print what a run would do; end with 3 if sessions would fail, as the run does."""
+    """Print what a run would do, and end with 3 if sessions would fail, as the run does."""
     from nwb_ophys.cli import batch_display as display
 
     if as_json:
