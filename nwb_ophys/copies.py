@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,6 +85,30 @@ def copied_folders(folder: str, names: Collection[str]) -> dict[str, str]:
                 found[name] = original
                 break
     return found
+
+
+def are_alike(files: Sequence[Path], others: Sequence[Path]) -> bool:
+    """Return whether the files, or the folders, of two recordings hold the same, in order.
+
+    Of many files, the first, the last and up to 62 files between them are compared, as
+    :func:`copies_in` compares them.
+
+    Parameters
+    ----------
+    files, others : sequence of pathlib.Path
+    """
+    pairs = list(zip(files, others, strict=False))
+    if len(files) != len(others) or not pairs:
+        return False
+    last, number = len(pairs) - 1, min(len(pairs), _MOST_COMPARED)
+    places = {index * last // max(number - 1, 1) for index in range(number)}
+    return all(_hold_the_same(*pairs[place]) for place in sorted(places))
+
+
+def _hold_the_same(path: Path, other: Path) -> bool:
+    if path.is_dir() and other.is_dir():
+        return _holds(path, other) and _holds(other, path)
+    return path.is_file() and not path.samefile(other) and _are_same(path, other)
 
 
 def _holds(folder: Path, copy: Path) -> bool:

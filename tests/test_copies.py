@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys.copies import copied_folders, copies_in, is_named_as_copy
-from nwb_ophys.testing import write_bruker, write_scanimage_legacy
+from nwb_ophys.testing import write_bruker, write_scanimage, write_scanimage_legacy
 
 MOVIE = np.arange(4 * 6 * 8, dtype="u2").reshape(4, 6, 8)
 
@@ -126,3 +127,26 @@ def test_a_copy_of_a_folder_that_is_given_is_read(tmp_path, recwarn):
     opened = nwb_ophys.open(tmp_path / "run1 - Copy")
     np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
     assert not [each for each in recwarn if "copies" in str(each.message)]
+
+
+def _notes_of_contents(path: Path) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nwb_ophys.open(path)
+    return [str(each.message) for each in caught if "the contents of" in str(each.message)]
+
+
+def test_equal_recordings_of_other_names_are_named(tmp_path):
+    """Fault: the same recording under two names was written twice without a word."""
+    for name in ("run1", "third"):
+        _bruker_folder(tmp_path / "bruker" / name / "raw")
+        (stack,) = write_scanimage(tmp_path / "stacks", MOVIE + len(name), stem=name)
+    shutil.copytree(tmp_path / "bruker" / "run1", tmp_path / "bruker" / "other")
+    shutil.copy(stack.parent / "run1_00001.tif", stack.parent / "other_00001.tif")
+    (note,) = _notes_of_contents(tmp_path / "bruker")
+    assert f"'{tmp_path / 'bruker' / 'other'}'" in note
+    assert "third" not in note
+    (note,) = _notes_of_contents(stack.parent)
+    assert note.startswith(f"'run1_00001.tif' in '{stack.parent}' has the size and the contents of")
+    (stack.parent / "run1_00001.tif").unlink()
+    assert not _notes_of_contents(stack.parent)

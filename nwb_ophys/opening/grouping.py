@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.copies import are_alike
 from nwb_ophys.errors import SourceError, UnknownFormatError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut, warn_of_grouping
@@ -22,6 +23,7 @@ from nwb_ophys.interfaces.streams import streams_of
 from nwb_ophys.outside import resolved
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import FormatRow, formats, is_generic, option_asking_for
+from nwb_ophys.remote.paths import is_url
 
 _MOST_SHOWN = 4
 
@@ -170,7 +172,9 @@ def group(
         warnings.warn(f"{error} It is left out.", UserWarning, stacklevel=4)
     places = {path: index for index, path in reversed(list(enumerate(p for p, _ in found)))}
     recordings.sort(key=lambda each: places.get(each.path, 0))
-    return _without_strays(recordings)
+    kept = _without_strays(recordings)
+    _warn_of_equal_recordings(kept)
+    return kept
 
 
 def _folders_first(paths: Iterable[Path]) -> list[Path]:
@@ -312,6 +316,36 @@ def _without_strays(recordings: Sequence[FoundRecordings]) -> list[FoundRecordin
         left_out = tuple(LeftOut(each.files[0], reason) for each in strays)
         kept.append(attrs.evolve(found, groups=groups, left_out=found.left_out + left_out))
     return kept
+
+
+def _warn_of_equal_recordings(recordings: Sequence[FoundRecordings]) -> None:
+    """Warn of recordings that hold the same under names that say nothing of a copy."""
+    alike: dict[Any, list[tuple[Path, ...]]] = {}
+    for found in recordings:
+        if not _is_movie(found.row):
+            continue
+        for each in found.groups:
+            known = alike.setdefault((found.row.name, _sizes_of(each.files)), [])
+            same = next((files for files in known if are_alike(files, each.files)), None)
+            if same is None:
+                known.append(each.files)
+                continue
+            warnings.warn(
+                f"{_listed(each.files)} in '{each.files[0].parent}' has the size and the contents "
+                f"of {_listed(same)} in '{same[0].parent}', as far as they were compared. Both are "
+                "converted; leave one out if it is a copy.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _sizes_of(files: Sequence[Path]) -> tuple[int, ...]:
+    """Return the sizes of some files of a recording, 0 for folders and files elsewhere."""
+    chosen = (files[0], files[-1], *files[1:2])
+    return (
+        len(files),
+        *(0 if is_url(each) or each.is_dir() else each.stat().st_size for each in chosen),
+    )
 
 
 def _is_stray(row: FormatRow, group: FileGroup) -> bool:
