@@ -11,7 +11,7 @@ from typing import Any
 
 from nwb_ophys.cli.terminal import say
 from nwb_ophys.documents import dump_yaml
-from nwb_ophys.errors import aligned, counted, printable, shown_size
+from nwb_ophys.errors import aligned, counted, first_of, printable, shown_size
 
 _MOST_BARS, _MOST_NAMED = 8, 3
 _SECONDS_PER_LOOK = 1.0
@@ -180,10 +180,8 @@ def _findings_in_words(sessions: Sequence[Any]) -> list[str]:
     for (importance, key, message, cure), own in sorted(
         keys.items(), key=lambda item: item[0][0] != "required"
     ):
-        listed = "all sessions" if len(own) == len(sessions) else ", ".join(own[:_MOST_NAMED])
-        more = f" and {len(own) - _MOST_NAMED} more" if len(own) - _MOST_NAMED > 0 else ""
-        more = "" if listed == "all sessions" else more
-        lines.append(f"  {importance} {key}: {message} ({listed}{more})")
+        listed = "all sessions" if len(own) == len(sessions) else first_of(own, _MOST_NAMED)
+        lines.append(f"  {importance} {key}: {message} ({listed})")
         lines.append(f"    {cure}")
     return [*lines, "'nwb-ophys check' with the specification opens the recordings, too."]
 

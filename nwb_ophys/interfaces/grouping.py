@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import first_named
+
 
 @attrs.frozen(kw_only=True)
 class FileGroup:
@@ -83,10 +85,9 @@ def warn_of_grouping(grouping: Any, stacklevel: int = 3) -> None:
     for each in grouping.left_out:
         reasons.setdefault(each.reason, []).append(each.path)
     for reason, paths in reasons.items():
-        shown = ", ".join(f"'{path.name}'" for path in paths[:_MOST_SHOWN])
-        more = f" and {len(paths) - _MOST_SHOWN} more" if len(paths) > _MOST_SHOWN else ""
+        shown = first_named([path.name for path in paths], _MOST_SHOWN)
         warnings.warn(
-            f"{shown}{more} in '{paths[0].parent}' is left out: {reason}. To convert it, give "
+            f"{shown} in '{paths[0].parent}' is left out: {reason}. To convert it, give "
             "its own path.",
             UserWarning,
             stacklevel=stacklevel,

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, tiff_files
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.filetypes.tiff.names import NamedSeries, is_projection, named_series
@@ -201,10 +201,9 @@ def _listed(series: Sequence[NamedSeries]) -> str:
         f"'{s.paths[0].name}'"
         if len(s.paths) == 1
         else f"'{s.paths[0].name}' to '{s.paths[-1].name}' ({len(s.paths)} files)"
-        for s in series[:_MOST_LISTED]
+        for s in series
     ]
-    more = f" and {len(series) - _MOST_LISTED} more" if len(series) > _MOST_LISTED else ""
-    return ", ".join(shown) + more
+    return first_of(shown, _MOST_LISTED)
 
 
 def _pattern(series: NamedSeries) -> str:
