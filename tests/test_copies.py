@@ -29,6 +29,12 @@ def folder(tmp_path: Path) -> Path:
     [
         "a b - Copy.tif",
         "a b - Copy (2).tif",
+        "a b (Anna's conflicted copy 2024-05-17).tif",
+        "a b (PC-3's conflicted copy 2024-05-17 (1)).tif",
+        "a b (In Konflikt stehende Kopie von Anna 2024-05-17).tif",
+        "a b (conflicted copy 2024-05-17 143021).tif",
+        "a b_conflict-20240517-143021.tif",
+        "a b.sync-conflict-20240517-143021-ABCDEF7.tif",
         "a b - Kopie.tif",
         "a b copy 2.tif",
         "a b_copy.tif",
@@ -150,3 +156,30 @@ def test_equal_recordings_of_other_names_are_named(tmp_path):
     assert note.startswith(f"'run1_00001.tif' in '{stack.parent}' has the size and the contents of")
     (stack.parent / "run1_00001.tif").unlink()
     assert not _notes_of_contents(stack.parent)
+
+
+def test_a_copy_of_any_name_is_not_joined_to_the_file_of_its_trigger(folder):
+    """Fault: frames of a copy that was renamed followed those of its file, in one movie."""
+    (folder / "cell001 - Copy.tif").rename(folder / "tuesday.tif")
+    said = r"'tuesday.tif' in .* is left out: it holds the same as 'cell001.tif'. To convert it,"
+    with pytest.warns(UserWarning, match=said):
+        opened = nwb_ophys.open(folder)
+    np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_unfinished_copies_are_named(tmp_path, is_folder):
+    """Fault: a file of a series whose copy is not finished was left out without a word."""
+    if is_folder:
+        name, place = "run_Cycle00001_Ch2_000005.ome.tif.part", _bruker_folder(tmp_path / "run")
+    else:
+        name, place = "a_00002.tif.crdownload", tmp_path
+        write_scanimage(place, MOVIE, stem="a")
+    (place / name).write_bytes(b"II*")
+    (place / "notes.docx.download").touch()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nwb_ophys.open(place)
+    (note,) = {str(each.message) for each in caught if name in str(each.message)}
+    assert f"'{name}'" in note
+    assert note.endswith("not finished. Finish it, or remove the file.")
