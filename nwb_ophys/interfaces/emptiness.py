@@ -30,6 +30,8 @@ def refuse_no_frames(interface: Any) -> None:
     shape = tuple(int(size) for size in shape)
     if 0 not in shape:
         return
+    if hasattr(extractor, "close"):
+        extractor.close()
     lacks = "no frames" if shape[0] == 0 else "frames without pixels"
     axes = "(frames, rows, columns, planes)" if len(shape) == 4 else "(frames, rows, columns)"
     raise SourceError(

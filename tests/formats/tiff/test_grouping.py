@@ -197,3 +197,14 @@ def test_a_file_of_another_type_beside_the_given_one_is_named(tmp_path):
     assert opened.extractor.get_num_samples() == 6
     assert any("the numbers between 0 and 2 are missing" in each for each in notes)
     assert any("'f_1.tif'" in each and "differ in size or type" in each for each in notes)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_gap"), [((0, 2), True), ((1, 3, 5), True), ((10, 20), False), ((0, 1), False)]
+)
+def test_a_gap_between_few_files(tmp_path, numbers, is_gap):
+    """Fault: of three files without the second, no note said that one was missing."""
+    for number in numbers:
+        write_tiff(tmp_path / f"f_{number:03d}.tif", np.full((2, 4, 5), number, "uint16"))
+    (group,) = group_folder(PathProbe(tmp_path)).groups
+    assert any("are missing" in note for note in group.notes) is is_gap
