@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 _COPY = r"(?:copy|kopie|copie|copia|kopia)"
 _COUNT = r"(?: ?\(\d+\)| \d+)?"
+_CONFLICT = r"(?:conflict|konflikt|conflit|conflitto)"
 # The name of the file without its last suffix is the first group.
 _STEMS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -23,9 +24,16 @@ _STEMS = tuple(
         rf"(.+?) \((?:another |\d+(?:st|nd|rd|th) )?{_COPY}\)",
         rf"{_COPY}(?: ?\(\d+\))? (?:of|von|de|di) (.+)",
         r"(.+?) ?\(\d+\)",
+        # Of services that synchronise folders: Dropbox, Nextcloud, ownCloud, Syncthing.
+        rf"(.+?) \([^()]*{_CONFLICT}[^()]*(?:\(\d+\))?[^()]*\)",
+        rf"(.+?)_{_CONFLICT}-\d+-\d+",
+        rf"(.+?)\.sync-{_CONFLICT}-\d+-\d+(?:-\w+)?",
     )
 )
-_MARKS = re.compile(r"cop[yi]|kopi|\(\d+\)", re.IGNORECASE)
+_MARKS = re.compile(rf"cop[yi]|kopi|\(\d+\)|{_CONFLICT}", re.IGNORECASE)
+_UNFINISHED = re.compile(
+    r"(.+)\.(?:part|partial|filepart|crdownload|download|opdownload|!ut|bts)", re.IGNORECASE
+)
 _WHOLE_BYTES, _BLOCK_BYTES, _NUM_BLOCKS = 1 << 24, 1 << 16, 64
 # Files of a folder whose contents are compared; of all others the sizes are.
 _MOST_COMPARED = 64
@@ -85,6 +93,63 @@ def copied_folders(folder: str, names: Collection[str]) -> dict[str, str]:
                 found[name] = original
                 break
     return found
+
+
+def are_alike(files: Sequence[Path], others: Sequence[Path]) -> bool:
+    """Return whether the files, or the folders, of two recordings hold the same, in order.
+
+    Of many files, the first, the last and up to 62 files between them are compared, as
+    :func:`copies_in` compares them.
+
+    Parameters
+    ----------
+    files, others : sequence of pathlib.Path
+    """
+    pairs = list(zip(files, others, strict=False))
+    if len(files) != len(others) or not pairs:
+        return False
+    last, number = len(pairs) - 1, min(len(pairs), _MOST_COMPARED)
+    places = {index * last // max(number - 1, 1) for index in range(number)}
+    return all(_hold_the_same(*pairs[place]) for place in sorted(places))
+
+
+def first_alike(files: Sequence[Path]) -> dict[Path, Path]:
+    """Return the files that hold what an earlier one of them holds, with that one.
+
+    Parameters
+    ----------
+    files : sequence of pathlib.Path
+    """
+    known: dict[tuple[int, bytes], list[Path]] = {}
+    found: dict[Path, Path] = {}
+    for file in files:
+        with file.open("rb") as opened:
+            size = opened.seek(0, os.SEEK_END)
+            end = _read(opened, max(size - _BLOCK_BYTES, 0), _BLOCK_BYTES)
+        others = known.setdefault((size, end), [])
+        same = next((other for other in others if _are_same(file, other)), None)
+        if same is None:
+            others.append(file)
+        else:
+            found[file] = same
+    return found
+
+
+def unfinished_copy(name: str) -> str | None:
+    """Return the name that a file gets when its copy or download is finished; None for others.
+
+    Parameters
+    ----------
+    name : str
+    """
+    found = _UNFINISHED.fullmatch(name)
+    return found[1] if found else None
+
+
+def _hold_the_same(path: Path, other: Path) -> bool:
+    if path.is_dir() and other.is_dir():
+        return _holds(path, other) and _holds(other, path)
+    return path.is_file() and not path.samefile(other) and _are_same(path, other)
 
 
 def _holds(folder: Path, copy: Path) -> bool:

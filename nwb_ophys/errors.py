@@ -24,7 +24,10 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
     └── MemoryLimitError (MemoryError)          the data do not fit into the memory available
 """
 
+from __future__ import annotations
+
 import unicodedata
+from collections.abc import Sequence
 
 
 class NwbOphysError(Exception):
@@ -266,17 +269,31 @@ def as_sentence(error: object) -> str:
     return f"{text.rstrip('.')}."
 
 
-def first_named(names: list[str], most: int) -> str:
+def first_of(texts: Sequence[object], most: int, separator: str = ", ") -> str:
+    """Return the first of some texts, and how many more there are.
+
+    Parameters
+    ----------
+    texts : sequence of object
+        Texts, or objects whose text is their representation for users.
+    most : int
+        Largest number of texts that are shown.
+    separator : str
+    """
+    shown_texts = separator.join(map(str, texts[:most]))
+    return shown_texts if len(texts) <= most else f"{shown_texts} and {len(texts) - most} more"
+
+
+def first_named(names: Sequence[str], most: int) -> str:
     """Return names in quotes, and how many more there are.
 
     Parameters
     ----------
-    names : list of str
+    names : sequence of str
     most : int
         Largest number of names that are shown.
     """
-    named = ", ".join(f"'{name}'" for name in names[:most])
-    return named if len(names) <= most else f"{named} and {len(names) - most} more"
+    return first_of([f"'{name}'" for name in names], most)
 
 
 def last_reason(error: BaseException) -> str:

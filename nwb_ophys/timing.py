@@ -25,7 +25,13 @@ LOWEST_RATE, HIGHEST_RATE = 1e-6, 1e6
 _ROUNDING = 1e-6
 """Relative difference of two rates that rounding explains."""
 
+# Share by which steps of even times differ, and rates that are the same.
+_NEAR, _FEWEST_STEPS = 0.1, 3
+
 _ONE_DAY_S = 86400.0
+
+PLAUSIBLE = 30.0
+"""Factor within which two rates can be of the same unit: units of time lie 1000 apart."""
 
 LONGEST_S = 1e9
 """Seconds that are longer than any recording."""
@@ -332,9 +338,11 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
         return Clock(rate=nominal_rate, starting_time=float(vector[0]))
     if vector.size < 2:
         return Clock(timestamps=vector)
-    backwards = np.count_nonzero(np.diff(vector) < 0)
-    if backwards:
-        _warn(f"Timestamps go backwards at {backwards} of {vector.size} samples")
+    steps = np.diff(vector)
+    if (steps <= 0).any():
+        backwards = int(np.count_nonzero(steps < 0))
+        fault = f"go backwards at {backwards}" if backwards else f"repeat at {(steps == 0).sum()}"
+        _warn(f"Timestamps {fault} of {vector.size} samples")
         return Clock(timestamps=vector)
     rate = _constant_rate(vector, nominal_rate)
     if rate is None:
@@ -396,6 +404,31 @@ def rate_of_times(times: ArrayLike | None, nominal_rate: float) -> float:
     is_rounding = abs(median * nominal_rate - 1) < _ROUNDING
     is_uneven = (np.abs(intervals - median) > median / 5).mean() > 0.25
     return nominal_rate if is_rounding or is_uneven or median <= 0 else 1 / median
+
+
+def other_rate(times: ArrayLike, stated_rate: float) -> float | None:
+    """Return the rate of even times if it is another one than a source states, else None.
+
+    Parameters
+    ----------
+    times : array-like of float, shape (samples,)
+        In seconds.
+    stated_rate : float
+        In Hz.
+
+    Returns
+    -------
+    float or None
+        In Hz. None where the rates lie within a tenth of each other, and where the times are few,
+        uneven or not finite, so that they have no rate.
+    """
+    vector = np.asarray(times, dtype=np.float64)
+    if vector.size <= _FEWEST_STEPS or not np.isfinite(vector).all():
+        return None
+    steps = np.diff(vector)
+    typical = float(np.median(steps))
+    is_even = float((np.abs(steps - typical) < _NEAR * typical).mean()) > 1 - _NEAR
+    return 1 / typical if is_even and abs(stated_rate * typical - 1) > _NEAR else None
 
 
 def seconds_per(given: str | None, stated: str | None, what: str) -> float | None:

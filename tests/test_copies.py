@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys.copies import copied_folders, copies_in, is_named_as_copy
-from nwb_ophys.testing import write_bruker, write_scanimage_legacy
+from nwb_ophys.testing import write_bruker, write_scanimage, write_scanimage_legacy
 
 MOVIE = np.arange(4 * 6 * 8, dtype="u2").reshape(4, 6, 8)
 
@@ -28,6 +29,12 @@ def folder(tmp_path: Path) -> Path:
     [
         "a b - Copy.tif",
         "a b - Copy (2).tif",
+        "a b (Anna's conflicted copy 2024-05-17).tif",
+        "a b (PC-3's conflicted copy 2024-05-17 (1)).tif",
+        "a b (In Konflikt stehende Kopie von Anna 2024-05-17).tif",
+        "a b (conflicted copy 2024-05-17 143021).tif",
+        "a b_conflict-20240517-143021.tif",
+        "a b.sync-conflict-20240517-143021-ABCDEF7.tif",
         "a b - Kopie.tif",
         "a b copy 2.tif",
         "a b_copy.tif",
@@ -126,3 +133,53 @@ def test_a_copy_of_a_folder_that_is_given_is_read(tmp_path, recwarn):
     opened = nwb_ophys.open(tmp_path / "run1 - Copy")
     np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
     assert not [each for each in recwarn if "copies" in str(each.message)]
+
+
+def _notes_of_contents(path: Path) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nwb_ophys.open(path)
+    return [str(each.message) for each in caught if "the contents of" in str(each.message)]
+
+
+def test_equal_recordings_of_other_names_are_named(tmp_path):
+    """Fault: the same recording under two names was written twice without a word."""
+    for name in ("run1", "third"):
+        _bruker_folder(tmp_path / "bruker" / name / "raw")
+        (stack,) = write_scanimage(tmp_path / "stacks", MOVIE + len(name), stem=name)
+    shutil.copytree(tmp_path / "bruker" / "run1", tmp_path / "bruker" / "other")
+    shutil.copy(stack.parent / "run1_00001.tif", stack.parent / "other_00001.tif")
+    (note,) = _notes_of_contents(tmp_path / "bruker")
+    assert f"'{tmp_path / 'bruker' / 'other'}'" in note
+    assert "third" not in note
+    (note,) = _notes_of_contents(stack.parent)
+    assert note.startswith(f"'run1_00001.tif' in '{stack.parent}' has the size and the contents of")
+    (stack.parent / "run1_00001.tif").unlink()
+    assert not _notes_of_contents(stack.parent)
+
+
+def test_a_copy_of_any_name_is_not_joined_to_the_file_of_its_trigger(folder):
+    """Fault: frames of a copy that was renamed followed those of its file, in one movie."""
+    (folder / "cell001 - Copy.tif").rename(folder / "tuesday.tif")
+    said = r"'tuesday.tif' in .* is left out: it holds the same as 'cell001.tif'. To convert it,"
+    with pytest.warns(UserWarning, match=said):
+        opened = nwb_ophys.open(folder)
+    np.testing.assert_array_equal(opened.extractor.get_series(), MOVIE)
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_unfinished_copies_are_named(tmp_path, is_folder):
+    """Fault: a file of a series whose copy is not finished was left out without a word."""
+    if is_folder:
+        name, place = "run_Cycle00001_Ch2_000005.ome.tif.part", _bruker_folder(tmp_path / "run")
+    else:
+        name, place = "a_00002.tif.crdownload", tmp_path
+        write_scanimage(place, MOVIE, stem="a")
+    (place / name).write_bytes(b"II*")
+    (place / "notes.docx.download").touch()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nwb_ophys.open(place)
+    (note,) = {str(each.message) for each in caught if name in str(each.message)}
+    assert f"'{name}'" in note
+    assert note.endswith("not finished. Finish it, or remove the file.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.errors import CorruptSourceError, as_sentence, first_named, first_of
 from nwb_ophys.storage.backends.zarr_claims import opening_array
 
 
@@ -31,3 +31,9 @@ def test_a_message_that_repeats_damaged_text_is_short():
             raise error
         assert len(str(caught.value)) < 600
         assert type(error).__name__ not in str(caught.value)
+
+
+def test_the_first_of_many():
+    assert first_of([1, 2], 2) == "1, 2"
+    assert first_of(["a", "b", "c"], 1, "; ") == "a and 2 more"
+    assert first_named(["a", "b", "c"], 2) == "'a', 'b' and 1 more"

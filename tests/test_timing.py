@@ -18,6 +18,7 @@ from nwb_ophys.timing import (
     describe_times,
     extractor_times,
     interpolate_times,
+    other_rate,
     rate_of_times,
     regular_times,
 )
@@ -82,6 +83,7 @@ def test_whatever_the_jitter_a_rate_is_given_only_where_it_is_true(rate, start, 
     assert _holds(describe_times(times), times)
 
 
+@pytest.mark.filterwarnings("ignore:Timestamps repeat:UserWarning")
 @given(st.lists(st.floats(0, 1e4), min_size=2, max_size=30).map(sorted))
 def test_any_times_are_reproduced(times):
     times = np.array(times)
@@ -142,8 +144,10 @@ def test_a_gap_keeps_the_timestamps_exact(gap):
 
 def test_times_that_stand_still_are_no_rate():
     times = np.full(10, 5.0)
-    assert describe_times(times).timestamps.tolist() == times.tolist()
-    assert describe_times(times, 30.0).timestamps.tolist() == times.tolist()
+    for rate in (None, 30.0):
+        with pytest.warns(UserWarning, match="Timestamps repeat at 9 of 10 samples"):
+            clock = describe_times(times, rate)
+        assert clock.timestamps.tolist() == times.tolist()
 
 
 def test_times_that_go_backwards_come_with_a_warning():
@@ -413,3 +417,25 @@ def test_the_rate_of_uneven_intervals_is_the_nominal_one():
     # A plane that is swept forth and back at 10 volumes per second, seen at a third of the sweep.
     times = np.cumsum([0.0, 1 / 6, 1 / 30, 1 / 6, 1 / 30, 1 / 6])
     assert rate_of_times(times, 10.0) == 10.0
+
+
+def test_repeated_times():
+    """Fault: a time that several samples share was written without a word."""
+    with pytest.warns(UserWarning, match="Timestamps repeat at 1 of 4 samples"):
+        clock = describe_times([0.0, 0.1, 0.1, 0.3])
+    assert clock.timestamps.tolist() == [0.0, 0.1, 0.1, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("times", "stated", "found"),
+    [
+        (np.arange(10) / 10, 30.0, 10.0),
+        (np.arange(10) / 29, 30.0, None),
+        (np.arange(3) / 10, 30.0, None),  # too few
+        (np.arange(10.0) ** 2, 30.0, None),  # uneven
+        (np.full(10, np.nan), 30.0, None),
+        (np.zeros(10), 30.0, None),
+    ],
+)
+def test_the_rate_of_times_beside_a_stated_one(times, stated, found):
+    assert other_rate(times, stated) == (None if found is None else pytest.approx(found))

@@ -105,7 +105,8 @@ def batch(
 
     Sessions that are done and unchanged are skipped, so that the same command does only the rest.
     Exit codes: 0 if all are done, 3 if some failed or are being converted by another process, 2 for
-    a wrong command or specification.
+    a wrong command or specification. --dry-run ends with 3 if some would fail, as far as it is
+    known without opening them, and with 0 otherwise; --check and --status end with 0.
 
     \b
     Example of a specification:
@@ -131,18 +132,18 @@ def batch(
         return
     if specification is None:
         raise click.UsageError("Missing argument 'SPECIFICATION'.")
-    _check_choices(dry_run + check + status, reports=reports)
-    if retry_failed and (check or status):
-        raise OptionError("--retry-failed needs a run, or --dry-run; leave it out.")
+    _check_choices(check + status, dry_run, reports=reports, retry_failed=retry_failed)
     part = task if task is not None else task_of_environment()
     found = sessions_of(specification, output=output, data_folder=data_folder)
     sessions = selected(found, shared.pairs(only, "--only"), part)
-    if check or dry_run or status:
-        _say(sessions, check=check, dry_run=dry_run, retry_failed=retry_failed, as_json=as_json)
+    if check or status:
+        _say(sessions, check=check, as_json=as_json)
         return
+    planned = plan_sessions(sessions, retry_failed=retry_failed)
+    if dry_run:
+        _say_plan(planned, overwrite=overwrite, as_json=as_json)
     if part is not None and not isinstance(part, str) and not as_json:
         shared.say(f"This is {part}.")
-    planned = plan_sessions(sessions, retry_failed=retry_failed)
     with BatchDisplay(planned, is_shown=not no_progress, is_quiet=as_json) as display:
         result = run_planned(
             planned,
@@ -159,11 +160,13 @@ def batch(
     click.get_current_context().exit(result.exit_code)
 
 
-def _check_choices(num_looks: int, *, reports: bool) -> None:
+def _check_choices(num_looks: int, dry_run: bool, *, reports: bool, retry_failed: bool) -> None:
     """Check options that exclude each other, and that reports can be written."""
-    if num_looks > 1:
+    if num_looks + dry_run > 1:
         raise OptionError("--dry-run, --check and --status exclude each other; give one of them.")
-    if reports and num_looks:
+    if retry_failed and num_looks:
+        raise OptionError("--retry-failed needs a run, or --dry-run; leave it out.")
+    if reports and (num_looks or dry_run):
         raise OptionError("--reports needs a run; leave out --dry-run, --check and --status.")
     if reports:
         from nwb_ophys.reports.places import check_packages
@@ -188,12 +191,22 @@ def _write_reports(sessions: Sequence[Any], *, overwrite: bool, is_quiet: bool) 
         shared.say(f"Wrote {index}")
 
 
-def _say(
-    sessions: Sequence[Any], *, check: bool, dry_run: bool, retry_failed: bool, as_json: bool
-) -> None:
+def _say_plan(planned: Sequence[Any], *, overwrite: bool, as_json: bool) -> None:
+    """Print what a run would do, and end with 3 if sessions would fail, as the run does."""
+    from nwb_ophys.cli import batch_display as display
+
+    if as_json:
+        shared.say_json([display.plan_values(each, overwrite=overwrite) for each in planned])
+    else:
+        shared.say(display.plan_in_words(planned, overwrite=overwrite))
+    fails = any(each.would_fail(overwrite=overwrite) for each in planned)
+    click.get_current_context().exit(3 if fails else 0)
+
+
+def _say(sessions: Sequence[Any], *, check: bool, as_json: bool) -> None:
     """Print what is known of sessions without converting any."""
     from nwb_ophys.cli import batch_display as display
-    from nwb_ophys.sessions import plan_sessions, states_of
+    from nwb_ophys.sessions import states_of
 
     if check:
         values = [display.values_of(session) for session in sessions]
@@ -201,12 +214,6 @@ def _say(
             shared.say_json(values)
         else:
             shared.say("\n\n".join(map(display.values_in_words, values)))
-    elif dry_run:
-        planned = plan_sessions(sessions, retry_failed=retry_failed)
-        if as_json:
-            shared.say_json([display.plan_values(each) for each in planned])
-        else:
-            shared.say(display.plan_in_words(planned))
     else:
         states = states_of(sessions)
         if as_json:

@@ -11,7 +11,7 @@ from typing import Any
 
 from nwb_ophys.cli.terminal import say
 from nwb_ophys.documents import dump_yaml
-from nwb_ophys.errors import aligned, counted, printable, shown_size
+from nwb_ophys.errors import aligned, counted, first_of, printable, shown_size
 
 _MOST_BARS, _MOST_NAMED = 8, 3
 _SECONDS_PER_LOOK = 1.0
@@ -151,12 +151,12 @@ def table_of(states: Sequence[Any]) -> str:
     return f"{aligned(rows)}\n{counted(len(states), 'session')}: {total}."
 
 
-def plan_in_words(planned: Sequence[Any]) -> str:
-    """Return a table of what a run would do."""
+def plan_in_words(planned: Sequence[Any], *, overwrite: bool = False) -> str:
+    """Return a table of what a run would do, with or without ``--overwrite``."""
     rows: list[tuple[str, ...]] = [("SESSION", "RUN", "WHY", "FILE OR REASON")]
     for each in planned:
         faults = " ".join(each.session.faults)
-        act = "would fail" if faults else each.decision.act
+        act = "would fail" if each.would_fail(overwrite=overwrite) else each.decision.act
         rows.append((each.session.key, act, each.decision.why, faults or each.session.shown_output))
     counts = Counter(row[1] for row in rows[1:])
     total = ", ".join(f"{number} {act}" for act, number in sorted(counts.items()))
@@ -180,19 +180,18 @@ def _findings_in_words(sessions: Sequence[Any]) -> list[str]:
     for (importance, key, message, cure), own in sorted(
         keys.items(), key=lambda item: item[0][0] != "required"
     ):
-        listed = "all sessions" if len(own) == len(sessions) else ", ".join(own[:_MOST_NAMED])
-        more = f" and {len(own) - _MOST_NAMED} more" if len(own) - _MOST_NAMED > 0 else ""
-        more = "" if listed == "all sessions" else more
-        lines.append(f"  {importance} {key}: {message} ({listed}{more})")
+        listed = "all sessions" if len(own) == len(sessions) else first_of(own, _MOST_NAMED)
+        lines.append(f"  {importance} {key}: {message} ({listed})")
         lines.append(f"    {cure}")
     return [*lines, "'nwb-ophys check' with the specification opens the recordings, too."]
 
 
-def plan_values(planned: Any) -> dict[str, Any]:
-    """Return what a run would do with a session as plain values."""
+def plan_values(planned: Any, *, overwrite: bool = False) -> dict[str, Any]:
+    """Return what a run would do with a session as plain values, with or without --overwrite."""
     return {
         "key": planned.session.key,
         "run": planned.decision.act,
+        "would_fail": planned.would_fail(overwrite=overwrite),
         "why": planned.decision.why,
         "output": planned.session.shown_output,
         "paths": list(planned.session.paths),

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, shown
+from nwb_ophys.errors import CorruptSourceError, SourceError, first_of, shown
 from nwb_ophys.filetypes.datetime_texts import is_datetime, parse_datetimes
 from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.timing import UNITS, Datetimes, as_nanoseconds
@@ -228,10 +228,9 @@ def _is_vector(shape: Sequence[int]) -> bool:
 def _that_are_there(members: Members) -> str:
     shown = [
         f"'{name}' {members.shape(name)}" if name else f"an array of {members.shape(name)}"
-        for name in list(members)[:_MOST_LISTED]
+        for name in members
     ]
-    more = f" and {len(members) - _MOST_LISTED} more" if len(members) > _MOST_LISTED else ""
-    return f": it has {', '.join(shown) or 'none of numbers'}{more}."
+    return f": it has {first_of(shown, _MOST_LISTED) or 'none of numbers'}."
 
 
 def _one_axis(values: Any, index: int | None, label: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import numpy as np
 from nwb_ophys.base_extractors import is_known
 from nwb_ophys.errors import ArgumentError, NwbOphysError, SourceError, shown
 from nwb_ophys.rois.model import Rois
+from nwb_ophys.timing import PLAUSIBLE, extractor_times, other_rate, usable_rate
 
 Value = TypeVar("Value")
 
@@ -56,6 +58,7 @@ def check_movie(interface: Any) -> None:
     if extractor.is_volumetric:
         what = "the number of planes, an integer above 0, as is_volumetric is true"
         _stated(extractor, "get_num_planes", what, _positive)
+    _check_times(extractor)
 
 
 def check_rois(interface: Any) -> None:
@@ -86,6 +89,7 @@ def check_rois(interface: Any) -> None:
         extractor, "get_num_samples", "the number of samples of the traces, an integer", _count
     )
     _check_lengths(extractor, traces, num_samples)
+    _check_times(extractor)
 
 
 def _check_methods(interface: Any, names: tuple[str, ...], base: str, of_init: str) -> None:
@@ -203,3 +207,36 @@ def _check_lengths(extractor: Any, traces: Mapping[str, Any], num_samples: int) 
             f"The traces of {type(extractor).__name__} have other numbers of samples than "
             f"get_num_samples() states, {num_samples}: {listed}. All must have the same."
         )
+
+
+def _check_times(extractor: Any) -> None:
+    """Check the times of the samples by their number and by the rate that is stated beside them.
+
+    Raises
+    ------
+    SourceError
+        If they are of another number or no numbers, or cannot be in seconds by the rate.
+
+    Warns
+    -----
+    UserWarning
+        If they are in seconds, but have another rate.
+    """
+    times = extractor_times(extractor)
+    stated = usable_rate(extractor.get_sampling_frequency())
+    found = None if times is None or stated is None else other_rate(times, stated)
+    if found is None or stated is None:
+        return
+    name = type(extractor).__name__
+    rates = f"the timestamps of {name} have {found:.4g} Hz, and get_sampling_frequency() states"
+    if not 1 / PLAUSIBLE < found / stated < PLAUSIBLE:
+        raise SourceError(
+            f"In seconds {rates} {stated:.4g} Hz. get_native_timestamps() must return seconds, not "
+            "milliseconds or numbers of frames, and get_sampling_frequency() samples per second."
+        )
+    warnings.warn(
+        f"{rates[0].upper()}{rates[1:]} {stated:.4g} Hz; the timestamps are written. Check which "
+        "of them is right.",
+        UserWarning,
+        stacklevel=5,
+    )

@@ -9,6 +9,8 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import first_named
+
 
 @attrs.frozen(kw_only=True)
 class FileGroup:
@@ -42,10 +44,11 @@ class FileGroup:
 
 @attrs.frozen
 class LeftOut:
-    """File that is not part of any recording, and the reason in words."""
+    """File that is not part of any recording, the reason in words, and the next step."""
 
     path: Path
     reason: str
+    advice: str = "To convert it, give its own path."
 
 
 @attrs.frozen(kw_only=True)
@@ -81,13 +84,11 @@ def warn_of_grouping(grouping: Any, stacklevel: int = 3) -> None:
         warnings.warn(note, UserWarning, stacklevel=stacklevel)
     reasons: dict[str, list[Path]] = {}
     for each in grouping.left_out:
-        reasons.setdefault(each.reason, []).append(each.path)
+        reasons.setdefault(f"{each.reason}. {each.advice}", []).append(each.path)
     for reason, paths in reasons.items():
-        shown = ", ".join(f"'{path.name}'" for path in paths[:_MOST_SHOWN])
-        more = f" and {len(paths) - _MOST_SHOWN} more" if len(paths) > _MOST_SHOWN else ""
+        shown = first_named([path.name for path in paths], _MOST_SHOWN)
         warnings.warn(
-            f"{shown}{more} in '{paths[0].parent}' is left out: {reason}. To convert it, give "
-            "its own path.",
+            f"{shown} in '{paths[0].parent}' is left out: {reason}",
             UserWarning,
             stacklevel=stacklevel,
         )

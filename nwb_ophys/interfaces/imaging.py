@@ -17,6 +17,7 @@ from nwb_ophys.interfaces.arguments import (
 )
 from nwb_ophys.interfaces.base import BaseOphysInterface, check_extractor
 from nwb_ophys.interfaces.door import source_errors
+from nwb_ophys.interfaces.emptiness import refuse_no_frames
 from nwb_ophys.interfaces.foreign_extractors import check_movie
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.mixins import DeviceWriter, PlaneWriter, SeriesWriter
@@ -96,6 +97,7 @@ class ImagingInterface(BaseOphysInterface, DeviceWriter, PlaneWriter, SeriesWrit
         check_extractor(self, "get_series", "ImagingExtractor", "ArrayImagingExtractor")
         with source_errors(lambda: paths_of(self)):
             check_movie(self)
+            refuse_no_frames(self)
         if self.opens_again:
             opening = functools.partial(type(self).open, self.source)
             self.extractor.open_again = functools.partial(_opened_within, self._reach, opening)

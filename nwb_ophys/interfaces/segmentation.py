@@ -24,6 +24,7 @@ from nwb_ophys.interfaces.base import (
 )
 from nwb_ophys.interfaces.conversion import join_file
 from nwb_ophys.interfaces.door import source_errors
+from nwb_ophys.interfaces.emptiness import note_no_rois
 from nwb_ophys.interfaces.foreign_extractors import check_rois
 from nwb_ophys.interfaces.made_from import MadeFrom, paths_of
 from nwb_ophys.interfaces.mixins import (
@@ -108,6 +109,7 @@ class SegmentationInterface(
         check_extractor(self, "get_roi_ids", "SegmentationExtractor", "ArraySegmentationExtractor")
         with source_errors(lambda: paths_of(self)):
             check_rois(self)
+            note_no_rois(self)
 
     def made_from(self) -> MadeFrom | None:
         """Return what the files state of the movie that they were made from: the names of files."""

@@ -15,13 +15,15 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.copies import are_alike, unfinished_copy
 from nwb_ophys.errors import SourceError, UnknownFormatError
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut, warn_of_grouping
 from nwb_ophys.interfaces.streams import streams_of
 from nwb_ophys.outside import resolved
-from nwb_ophys.paths import PathProbe
+from nwb_ophys.paths import PathProbe, in_natural_order
 from nwb_ophys.registry import FormatRow, formats, is_generic, option_asking_for
+from nwb_ophys.remote.paths import is_url
 
 _MOST_SHOWN = 4
 
@@ -170,7 +172,9 @@ def group(
         warnings.warn(f"{error} It is left out.", UserWarning, stacklevel=4)
     places = {path: index for index, path in reversed(list(enumerate(p for p, _ in found)))}
     recordings.sort(key=lambda each: places.get(each.path, 0))
-    return _without_strays(recordings)
+    kept = _without_strays(recordings)
+    _warn_of_equal_recordings(kept)
+    return kept
 
 
 def _folders_first(paths: Iterable[Path]) -> list[Path]:
@@ -244,7 +248,7 @@ def _chosen(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
 
 
 def _with_copies(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
-    """Name the copies of the files of a recording, which are not read."""
+    """Name the copies of the files of a recording, and unfinished ones, which are not read."""
     folders = {file.parent for each in found.groups for file in each.files}
     copies = tuple(
         LeftOut(folder / name, f"it is a copy of '{original}'")
@@ -253,7 +257,23 @@ def _with_copies(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
         if (folder / name).resolve() not in given
         and any(folder / original in each.files for each in found.groups)
     )
-    return attrs.evolve(found, left_out=found.left_out + copies)
+    return attrs.evolve(found, left_out=found.left_out + copies + tuple(_unfinished(found)))
+
+
+def _unfinished(found: FoundRecordings) -> Iterator[LeftOut]:
+    """Yield files of recordings whose copy or download is not finished, such as ``a.tif.part``."""
+    places: dict[Path, set[str]] = {}
+    for file in (file for each in found.groups for file in each.files):
+        if file.is_dir():
+            places.setdefault(file, set()).add("")
+        else:
+            places.setdefault(file.parent, set()).add(file.suffix)
+    for folder, endings in places.items():
+        for name in in_natural_order(PathProbe(folder).file_names):
+            whole = unfinished_copy(name)
+            if whole is not None and whole.endswith(tuple(endings)):
+                reason = "its copy or download is not finished"
+                yield LeftOut(folder / name, reason, "Finish it, or remove the file.")
 
 
 def is_recorded(row: FormatRow) -> bool:
@@ -312,6 +332,34 @@ def _without_strays(recordings: Sequence[FoundRecordings]) -> list[FoundRecordin
         left_out = tuple(LeftOut(each.files[0], reason) for each in strays)
         kept.append(attrs.evolve(found, groups=groups, left_out=found.left_out + left_out))
     return kept
+
+
+def _warn_of_equal_recordings(recordings: Sequence[FoundRecordings]) -> None:
+    """Warn of recordings that hold the same under names that say nothing of a copy."""
+    alike: dict[Any, list[tuple[Path, ...]]] = {}
+    for found in recordings:
+        for each in found.groups if found.row.is_ours else ():
+            known = alike.setdefault((found.row.name, _sizes_of(each.files)), [])
+            same = next((files for files in known if are_alike(files, each.files)), None)
+            if same is None:
+                known.append(each.files)
+                continue
+            warnings.warn(
+                f"{_listed(each.files)} in '{each.files[0].parent}' has the size and the contents "
+                f"of {_listed(same)} in '{same[0].parent}', as far as they were compared. Both are "
+                "converted; leave one out if it is a copy.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _sizes_of(files: Sequence[Path]) -> tuple[int, ...]:
+    """Return the sizes of some files of a recording, 0 for folders and files elsewhere."""
+    chosen = (files[0], files[-1], *files[1:2])
+    return (
+        len(files),
+        *(0 if is_url(each) or each.is_dir() else each.stat().st_size for each in chosen),
+    )
 
 
 def _is_stray(row: FormatRow, group: FileGroup) -> bool:

@@ -38,11 +38,16 @@ from nwb_ophys.opening.times_of_streams import (
     untimed_movies,
 )
 from nwb_ophys.outside import reading_from
-from nwb_ophys.timing import LONGEST_S, UNITS, Datetimes, is_without_times, seconds_per
+from nwb_ophys.timing import (
+    LONGEST_S,
+    PLAUSIBLE,
+    UNITS,
+    Datetimes,
+    is_without_times,
+    seconds_per,
+)
 
 _MOST_TIMES = 100_000_000
-# Units lie factors of 1000 apart, so that a rate fits only one of them within this factor.
-_PLAUSIBLE = 30.0
 _RATE_TOLERANCE = 0.05
 # Usual steps that a counter may go on within one, when it passes its largest value.
 _LONGEST_STEP = 100.0
@@ -337,13 +342,13 @@ def _check_in_seconds(values: NDArray[np.float64], vector: Vector, target: Targe
     if target.rate is None or values.size < 2:
         return
     rate = 1 / float(np.median(np.diff(values)))
-    if 1 / _PLAUSIBLE < rate / target.rate < _PLAUSIBLE:
+    if 1 / PLAUSIBLE < rate / target.rate < PLAUSIBLE:
         return
     fitting = next(
         (
             unit
             for unit in ("ms", "us", "ns", "min")
-            if 1 / _PLAUSIBLE < rate / UNITS[unit] / target.rate < _PLAUSIBLE
+            if 1 / PLAUSIBLE < rate / UNITS[unit] / target.rate < PLAUSIBLE
         ),
         "ms, us, ns or min",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.documents import dump_yaml
-from nwb_ophys.errors import SpecificationError, counted, printable, shown_size
+from nwb_ophys.errors import SpecificationError, counted, first_of, printable, shown_size
 from nwb_ophys.page.option_paths import paths_in_options
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.remote.paths import is_url
@@ -169,8 +169,7 @@ def plan_batch(
 def _listed(keys: Sequence[str], total: int) -> str:
     if len(keys) == total:
         return "all sessions"
-    more = f" and {len(keys) - _MOST_SHOWN} more" if len(keys) > _MOST_SHOWN else ""
-    return printable(", ".join(keys[:_MOST_SHOWN])) + more
+    return printable(first_of(keys, _MOST_SHOWN))
 
 
 def _row(planned: PlannedSession) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.copies import copied_folders
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError, first_of
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.listings import listed_once
 from nwb_ophys.outside import (
@@ -361,8 +361,7 @@ def _warn_of_damaged(files: Sequence[Path]) -> None:
 
 
 def _some(texts: Sequence[str]) -> str:
-    shown = ", ".join(texts[:_MOST_SHOWN])
-    return f"{shown} and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else shown
+    return first_of(texts, _MOST_SHOWN)
 
 
 def _not_found(rows: Iterable[FormatRow], found: Sequence[Candidate]) -> list[FormatRow]:

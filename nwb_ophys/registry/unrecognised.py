@@ -13,6 +13,7 @@ from nwb_ophys.errors import (
     UnknownFormatError,
     as_sentence,
     counted,
+    first_of,
 )
 from nwb_ophys.formats.foreign import foreign_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
@@ -244,8 +245,7 @@ def _array(path: Path) -> str:
 def _some(what: str, names: list[str]) -> str:
     if not names:
         return f"no {what}s"
-    more = f" and {len(names) - _MOST_NAMES} more" * (len(names) > _MOST_NAMES)
-    return f"the {what}{'s' * (len(names) > 1)} {', '.join(names[:_MOST_NAMES])}{more}"
+    return f"the {what}{'s' * (len(names) > 1)} {first_of(names, _MOST_NAMES)}"
 
 
 def _has_nothing(path: Path) -> bool:
@@ -259,8 +259,7 @@ def _faults(probe: PathProbe) -> str:
     faults += [
         f"'{name}' is a link to nothing" for name in files if not (probe.path / name).exists()
     ]
-    more = f" and {len(faults) - _MOST_FAULTS} more" * (len(faults) > _MOST_FAULTS)
-    return f" ({', '.join(faults[:_MOST_FAULTS])}{more})" if faults else ""
+    return f" ({first_of(faults, _MOST_FAULTS)})" if faults else ""
 
 
 def _holding(probe: PathProbe) -> str:

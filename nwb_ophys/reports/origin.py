@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import first_named
 from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.storage.record import SOURCE_SCRIPT, Known, Record, is_record, records_of
 
@@ -131,14 +132,9 @@ class _Compared:
         stated_paths = {*known.attributes, *known.datasets, *known.values}
         lost = sorted(stated_paths - {*file.objects})
         if changed:
-            yield f"The attributes of {_listed(changed)} are not those that were written."
+            yield f"The attributes of {first_named(changed, _FEW)} are not those that were written."
         if lost:
-            yield f"The records state objects that are not in the file: {_listed(lost)}."
-
-
-def _listed(paths: Sequence[str]) -> str:
-    shown = ", ".join(f"'{path}'" for path in paths[:_FEW])
-    return shown if len(paths) <= _FEW else f"{shown} and {len(paths) - _FEW} more"
+            yield f"The records state objects that are not in the file: {first_named(lost, _FEW)}."
 
 
 def _written(record: Record) -> Written:

@@ -60,6 +60,17 @@ class PlannedSession:
         """True if a run converts it, or looks whether its file is whole."""
         return self.decision.act != "skip"
 
+    def would_fail(self, *, overwrite: bool = False) -> bool:
+        """Return whether a run fails, as far as it is known before anything is opened.
+
+        Parameters
+        ----------
+        overwrite : bool
+            Whether the run replaces files that no run of this batch wrote.
+        """
+        is_in_the_way = self.decision.needs_overwrite and not overwrite
+        return self.is_pending and (bool(self.session.faults) or is_in_the_way)
+
 
 @attrs.frozen(kw_only=True)
 class BatchResult:

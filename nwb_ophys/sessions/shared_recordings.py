@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 
-from nwb_ophys.errors import printable
+from nwb_ophys.errors import first_named, printable
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.session import Session
 
@@ -24,10 +24,9 @@ def warn_of_shared_recordings(sessions: Sequence[Session]) -> None:
     """
     found = _shared(sessions)
     for path, keys in list(found.items())[:_MOST_LINES]:
-        names = ", ".join(f"'{printable(key)}'" for key in keys[:_MOST_SESSIONS])
-        more = f" and {len(keys) - _MOST_SESSIONS} more" if len(keys) > _MOST_SESSIONS else ""
+        names = first_named([printable(key) for key in keys], _MOST_SESSIONS)
         _warn(
-            f"The sessions {names}{more} convert the same recording, '{printable(path)}'. If that "
+            f"The sessions {names} convert the same recording, '{printable(path)}'. If that "
             "is not intended, leave it out of one of them."
         )
     if len(found) > _MOST_LINES:

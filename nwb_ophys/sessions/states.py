@@ -374,6 +374,17 @@ def decided(session: Session, state: SessionState) -> Decision:
     session : Session
     state : SessionState
     """
+    found = _decided(session, state)
+    # What a process wrote that was killed is not recorded, and is replaced.
+    if found.act != "convert" or state.state == RUNNING:
+        return found
+    output = session.shown_output
+    present = None if is_url(output) else output_identity(output)
+    is_own = output == state.output and present == state.written
+    return attrs.evolve(found, needs_overwrite=present is not None and not is_own)
+
+
+def _decided(session: Session, state: SessionState) -> Decision:
     if state.state == WAITING:
         output = session.shown_output
         is_there = not is_url(output) and output_identity(output) is not None
@@ -399,7 +410,11 @@ def decided(session: Session, state: SessionState) -> Decision:
 
 @attrs.frozen
 class Decision:
-    """Act of a run on a session, ``convert``, ``keep`` or ``skip``, and the reason in words."""
+    """Act of a run on a session, ``convert``, ``keep`` or ``skip``, and the reason in words.
+
+    ``needs_overwrite`` is true where a file is there that no run of the batch wrote as it is now.
+    """
 
     act: str
     why: str
+    needs_overwrite: bool = attrs.field(default=False, kw_only=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.errors import CorruptSourceError, first_named
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.trial.server import CannotStartError, TrialProcess, TrialResult
 
@@ -168,10 +168,9 @@ def _key(path: Path, found: os.stat_result) -> _Key:
 
 
 def _warn_of_lost(path: Path, lost: Sequence[str]) -> None:
-    shown = ", ".join(f"'{place}'" for place in lost[:_MOST_SHOWN])
-    more = f" and {len(lost) - _MOST_SHOWN} more" if len(lost) > _MOST_SHOWN else ""
+    shown = first_named(lost, _MOST_SHOWN)
     warnings.warn(
-        f"'{path}' is damaged: {shown}{more} in it cannot be read and will be missing. Copy the "
+        f"'{path}' is damaged: {shown} in it cannot be read and will be missing. Copy the "
         "file again from where it was recorded.",
         UserWarning,
         stacklevel=5,

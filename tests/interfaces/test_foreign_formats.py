@@ -354,3 +354,40 @@ def test_an_extractor_that_is_not_opened_again_is_refused(tmp_path):
     pool = nwbfile.acquisition["TwoPhotonSeries"].data.data._pool
     with pool.borrow(), pytest.raises(ArgumentError, match="open the files again on each call"):
         pool.borrow().__enter__()
+
+
+def _with_times(extractor: type, times: Any) -> type:
+    def native(self: Any, start_sample: Any = None, end_sample: Any = None) -> Any:
+        return times[start_sample:end_sample]
+
+    return changed(extractor, get_native_timestamps=native)
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (np.arange(60) / 30 * 1000, r"have 0\.03 Hz, and get_sampling_frequency\(\) states 30 Hz"),
+        (np.arange(60.0), r"must return seconds, not milliseconds or numbers of frames"),
+        (np.arange(59) / 30, "59 timestamps for 60 samples"),
+        (np.array(["a"] * 60), "timestamps of LabExtractor are of type"),
+    ],
+)
+def test_times_that_cannot_be_seconds(times, said, tmp_path):
+    """Fault: timestamps in milliseconds or in numbers of frames were written as seconds."""
+    with pytest.raises(SourceError, match=said):
+        opened(_with_times(Movie, times), tmp_path)
+
+
+@pytest.mark.parametrize("extractor", [Movie, Cells])
+def test_times_of_another_rate(extractor, tmp_path):
+    """Fault: the rate of the times was written without a word."""
+    rate = extractor().get_sampling_frequency()
+    times = np.arange(extractor().get_num_samples()) / (2 * rate)
+    said = rf"have {2 * rate:g} Hz, and get_sampling_frequency\(\) states {rate:g} Hz; the times"
+    with pytest.warns(UserWarning, match=said):
+        opened(_with_times(extractor, times), tmp_path)
+
+
+def test_times_of_the_stated_rate_and_uneven_ones(tmp_path):
+    opened(_with_times(Movie, 5 + np.arange(60) / 30.5), tmp_path)
+    opened(_with_times(Movie, np.cumsum(np.arange(60.0))), tmp_path)

@@ -97,8 +97,8 @@ def test_channels_of_a_tiff(tmp_path, recording):
 
 
 def test_several_recordings_in_a_folder(tmp_path, recording):
-    for name in ("morning", "evening"):
-        write_scanimage(tmp_path / f"{name}.tif", recording.movie)
+    for index, name in enumerate(("morning", "evening")):
+        write_scanimage(tmp_path / f"{name}.tif", recording.movie + index)
     assert sorted(_streams(tmp_path)) == ["scanimage evening", "scanimage morning"]
 
 

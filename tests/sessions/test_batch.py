@@ -92,6 +92,21 @@ def test_plans_and_states_before_and_after(lab, capsys):
     )
 
 
+def test_a_dry_run_ends_with_3_where_the_run_would(lab, capsys):
+    """Fault: it ended with 0, so that a script went on."""
+    session = sessions_of(lab)[0]
+    output = Path(session.shown_output)
+    output.parent.mkdir(parents=True)
+    output.touch()
+    only = ("--only", f"key={session.key}")
+    assert batch(lab, "--dry-run", *only) == 3
+    assert "would fail  new, but the file exists, which only --overwrite" in capsys.readouterr().out
+    assert batch(lab, "--dry-run", "--json", *only) == 3
+    assert json.loads(capsys.readouterr().out)[0]["would_fail"]
+    assert batch(lab, "--dry-run", "--overwrite", *only) == 0
+    assert "1 session: 1 convert. Nothing was written." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -337,6 +352,7 @@ def test_times_and_trials_lie_within_the_match(lab):
     (folder / "day1" / "trials2.csv").write_text("start_time,stop_time\n1.5,1.9\n")
     (fault,) = sessions_of(lab)[0].faults
     assert "trials: 2 files match 'tri*.csv'" in fault
+    assert plan_sessions(sessions_of(lab))[0].would_fail(overwrite=True)
 
 
 def test_each_fault_of_a_specification_takes_a_line(lab, capsys):

@@ -46,6 +46,9 @@ _DATES = {
 _CLOCK = re.compile(r"(?!00)(?:[01]\d|2[0-3])(?:[0-5]\d){2}")
 _ENDS_WITH_DATE = re.compile(r"(\d{2}|#)[-_T ]?$")
 
+# Fewer steps of a counter do not show its interval; up to this number, it counts one by one.
+_FEWEST_STEPS, _LARGEST_COUNT = 3, 9
+
 
 @attrs.frozen(kw_only=True)
 class NamedSeries:
@@ -78,8 +81,10 @@ class NamedSeries:
     def gap(self) -> tuple[int, int] | None:
         """Two neighbouring values of the counter between which others are missing, or None."""
         steps = [b - a for a, b in zip(self.numbers, self.numbers[1:], strict=False)]
-        smallest = min(steps, default=0)
-        at = next((index for index, step in enumerate(steps) if step > smallest), None)
+        # Few small numbers are no multiples of an interval, such as 0, 10, 20 and 30.
+        are_few = len(steps) < _FEWEST_STEPS and self.numbers[-1:] <= (_LARGEST_COUNT,)
+        usual = 1 if are_few else min(steps, default=0)
+        at = next((index for index, step in enumerate(steps) if step > usual), None)
         return None if at is None else (self.numbers[at], self.numbers[at + 1])
 
 

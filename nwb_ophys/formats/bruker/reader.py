@@ -28,6 +28,7 @@ from nwb_ophys.formats.bruker.own_names import check_own_name
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
 from nwb_ophys.listings import kept, listing_of
 from nwb_ophys.outside import named_elsewhere
+from nwb_ophys.timing import other_rate
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 
@@ -318,13 +319,33 @@ def _warn_unused_pages(path: Path, reader: ManyTiffsReader, counts: list[int]) -
 def _rate(
     recording: PrairieRecording, layout: PrairieLayout, times: npt.NDArray[np.float64] | None
 ) -> float:
-    """Return the samples per second: volumes if there are several planes, else frames."""
+    """Return the samples per second: volumes if there are several planes, else frames.
+
+    Warns of frames that follow each other faster than the scanner makes them by the settings.
+    Slower ones are usual: of volumes with a flyback, and of sequences with pauses.
+    """
     if times is not None and len(times) > 1:
         steps = np.diff(times)
         typical = float(np.median(steps))
         # If there are gaps between bursts, the typical step gives the rate within a burst.
         is_regular = bool((np.abs(steps - typical) < 0.1 * typical).all())
-        return round(1 / (float(steps.mean()) if is_regular else typical), 9)
+        rate = round(1 / (float(steps.mean()) if is_regular else typical), 9)
+        period = recording.number("framePeriod") or 0.0
+        fastest = 1 / (period * layout.num_planes) if period > 0 else np.inf
+        if (other_rate(times, fastest) or 0.0) > fastest:
+            warnings.warn(
+                f"'{recording.path}': the times of its frames give {rate:.4g} Hz, which is "
+                f"written, but its settings allow {fastest:.4g} Hz at most (framePeriod). Check "
+                "which of them is right.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return rate
+    return _planned_rate(recording, layout)
+
+
+def _planned_rate(recording: PrairieRecording, layout: PrairieLayout) -> float:
+    """Return the samples per second by the settings, for a recording without times."""
     period = recording.number("framePeriod")
     if not period or period <= 0:
         raise SourceError(

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.base_extractors import RoiMasks, SegmentationExtractor
-from nwb_ophys.errors import CorruptSourceError, as_sentence
+from nwb_ophys.errors import CorruptSourceError, as_sentence, first_of
 from nwb_ophys.extractors.ranges import check_stated_rate, warn_of_stated_rate
 from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
@@ -444,6 +444,5 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
 def _listed(indices: NDArray[Any]) -> str:
     """Return some components in words."""
-    more = f" and {len(indices) - _MOST_LISTED} more" if len(indices) > _MOST_LISTED else ""
     one = "the component" if len(indices) == 1 else "the components"
-    return f"{one} {', '.join(map(str, indices[:_MOST_LISTED]))}{more}"
+    return f"{one} {first_of(indices.tolist(), _MOST_LISTED)}"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.dtypes import is_number, not_storable
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, first_of
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate, warn_of_stated_rate
@@ -102,12 +102,11 @@ def choice_of_datasets(
     found = movie_datasets(datasets)
     if not found:
         return _reason_for_other_types(path, datasets)
-    sizes = {name: " x ".join(map(str, datasets[name][0])) for name in found}
-    listed = ", ".join(f"'{name}' ({size})" for name, size in list(sizes.items())[:_MOST_LISTED])
-    more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
+    sizes = [f"'{name}' ({' x '.join(map(str, datasets[name][0]))})" for name in found]
+    listed = first_of(sizes, _MOST_LISTED)
     which = f"a dataset below its root that may be the movie: {listed}"
     if len(found) > 1:
-        which = f"{len(found)} datasets that may be the movie: {listed}{more}"
+        which = f"{len(found)} datasets that may be the movie: {listed}"
     return (
         f"'{path}' contains {which}. Choose one with dataset_name, on the command line "
         f"--format hdf5 --option dataset_name={found[0]}."

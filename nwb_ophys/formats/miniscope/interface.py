@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import first_named
+from nwb_ophys.errors import first_named, first_of
 from nwb_ophys.formats.miniscope.avi import is_avi
 from nwb_ophys.formats.miniscope.files import (
     SETTINGS,
@@ -170,14 +170,13 @@ def _warn_of_side_files(path: Path, devices: list[Device]) -> None:
 def _warn_of_copies(path: Path) -> None:
     copies = copied_recordings(PathProbe(path))
     if copies:
-        shown = "; ".join(
+        pairs = [
             f"'{copy.relative_to(path)}' of '{one.relative_to(path)}'"
-            for copy, one in list(copies.items())[:5]
-        )
-        more = f" and {len(copies) - 5} more" if len(copies) > 5 else ""
+            for copy, one in copies.items()
+        ]
         warnings.warn(
             f"'{path}' has copies of recordings, which are left out, as they have the start and "
-            f"the videos of another one: {shown}{more}.",
+            f"the videos of another one: {first_of(pairs, 5, '; ')}.",
             UserWarning,
             stacklevel=4,
         )

@@ -35,7 +35,7 @@ from nwb_ophys.formats.miniscope.files import (
 )
 from nwb_ophys.formats.miniscope.times import Times, read_times, reconcile, stated_rate
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.timing import rate_of_times, require_rate
+from nwb_ophys.timing import other_rate, rate_of_times, require_rate
 
 _EXTRA = "miniscope"
 
@@ -104,6 +104,7 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         _warn_of_missing_times(self.devices)
         times, frames = _times(self.devices, outlines, sampling_frequency, camera_number)
         self._samples, self._native_times = frames, times
+        self._warn_of_other_rate(sampling_frequency)
         self._rate = sampling_frequency or self.stated_rate or _measured(times)
         if self._rate is None:
             require_rate(
@@ -115,6 +116,23 @@ class MiniscopeExtractor(ImagingExtractor):  # type: ignore[misc]
         videos = [outline for own in outlines for outline in own]
         self.pages_of_files = {video.path: video.num_frames for video in videos}
         self._frames = AviFrames(videos, _EXTRA)
+
+    def _warn_of_other_rate(self, given: float | None) -> None:
+        """Warn if the times have another rate than the user gives or the settings state."""
+        rate = given or self.stated_rate
+        if self._native_times is None or rate is None:
+            return
+        found = other_rate(self._native_times, rate)
+        if found is not None:
+            other = f"{SETTINGS} states {rate:.4g} Hz (frameRate)"
+            if given is not None:
+                other = f"sampling_frequency is {rate:.4g} Hz, which is for frames without a time"
+            warnings.warn(
+                f"'{self.devices[0].folder}': its timestamps give {found:.4g} Hz, which is "
+                f"written, but {other}. Check which of them is right.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     @property
     def starts_of_folders(self) -> dict[Path, float]:

@@ -223,7 +223,7 @@ def _external_files(root: Any) -> dict[str, list[str]]:
 def has_pixels(series: Any) -> bool:
     """Return whether a group of a series contains frames."""
     shape = series.shape("data") or ()
-    return len(shape) in (3, 4) and 0 not in shape[1:]
+    return len(shape) in (3, 4) and 0 not in shape
 
 
 def lacks_frames(series: Any) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nwb_ophys.errors import first_of
 from nwb_ophys.formats.nwb.files import (
     SERIES,
     TABLES,
@@ -42,11 +43,9 @@ def warn_of_left_out(path: Path) -> None:
     found = read_nwb(path, lambda root: list(_left_out(root))) or []
     if not found:
         return
-    more = f" and {len(found) - _MOST_LISTED} more" * (len(found) > _MOST_LISTED)
-    shown = ", ".join(found[:_MOST_LISTED]) + more
     warnings.warn(
-        f"'{path}' also contains {shown}. Only movies, ROIs, session and subject are copied; add "
-        "the others to the new file with pynwb.",
+        f"'{path}' also contains {first_of(found, _MOST_LISTED)}. Only movies, ROIs, session and "
+        "subject are copied; add the others to the new file with pynwb.",
         UserWarning,
         stacklevel=6,
     )

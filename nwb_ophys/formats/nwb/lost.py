@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.errors import first_of
 from nwb_ophys.formats.nwb.files import SEARCHED_GROUPS, SERIES, TABLES, lacks_frames, read_nwb
 from nwb_ophys.formats.nwb.recorded import differences
 
@@ -80,9 +81,8 @@ _WITHOUT = "The conversion goes on without them; copy the file again if you can.
 
 def _warn(start: str, listed: list[str], end: str) -> None:
     if listed:
-        more = f" and {len(listed) - _MOST_LISTED} more" * (len(listed) > _MOST_LISTED)
-        shown = ", ".join(listed[:_MOST_LISTED])
-        warnings.warn(f"{start} {shown}{more}, {end}", UserWarning, stacklevel=7)
+        shown = first_of(listed, _MOST_LISTED)
+        warnings.warn(f"{start} {shown}, {end}", UserWarning, stacklevel=7)
 
 
 def _is_within(place: str, others: list[str]) -> bool:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from nwb_ophys.errors import SourceError
 from nwb_ophys.formats.scanimage.json_texts import as_lines
 from nwb_ophys.metadata import possible_number
-from nwb_ophys.timing import LONGEST_S
+from nwb_ophys.timing import LONGEST_S, other_rate
 
 FRAME_NUMBER = re.compile(r"^(?:frameNumbers|Frame Number|Frame Tag) = *(\d+)", re.MULTILINE)
 TIMESTAMP = re.compile(
@@ -38,10 +38,6 @@ _REPEATED = (
     "pages into one file per acquisition, or read the file as a plain TIFF stack: --format tiff "
     "with the options num_channels and sampling_frequency."
 )
-
-# Steps of time that differ by less are even, and rates that differ by less are the same.
-_NEAR = 0.1
-_FEWEST_STEPS = 3
 
 
 @attrs.frozen
@@ -245,14 +241,10 @@ def warn_of_other_rate(path: Path, times: npt.NDArray[np.float64], rate: float) 
     rate : float
         Saved frames per second by the settings in the header, in Hz.
     """
-    steps = np.diff(times)
-    if len(steps) < _FEWEST_STEPS:
-        return
-    typical = float(np.median(steps))
-    is_even = float((np.abs(steps - typical) < _NEAR * typical).mean()) > 1 - _NEAR
-    if is_even and abs(rate * typical - 1) > _NEAR:
+    found = other_rate(times, rate)
+    if found is not None:
         warnings.warn(
-            f"'{path}': the times of its frames (frameTimestamps) give {1 / typical:.4g} Hz, "
+            f"'{path}': the times of its frames (frameTimestamps) give {found:.4g} Hz, "
             f"which is written, but its header states {rate:.4g} Hz (scanFrameRate over "
             "logAverageFactor). Check which of them is right.",
             UserWarning,

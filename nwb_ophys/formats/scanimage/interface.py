@@ -14,6 +14,7 @@ from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, warn_of_su
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.formats.owners import own_files
 from nwb_ophys.formats.scanimage.generations import OWN_LINE, stated_version
+from nwb_ophys.formats.scanimage.side_files import line_scan_refusal, warn_of_side_files
 from nwb_ophys.formats.scanimage.text import MAGIC_NUMBER
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping
@@ -157,6 +158,11 @@ class ScanImageImagingInterface(ImagingInterface):
         return f"{in_words(probe)} has the header of {program}"
 
     @classmethod
+    def refusal(cls, probe: PathProbe) -> str | None:
+        """Return that a line scan along an arbitrary path is not read, or None."""
+        return line_scan_refusal(probe)
+
+    @classmethod
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
         """Return the recordings of a path, with all their files, as their frame numbers say."""
         from nwb_ophys.formats.scanimage.files import files_after, find_recording
@@ -179,6 +185,8 @@ class ScanImageImagingInterface(ImagingInterface):
             used = {file.resolve() for file in (*files, *left_out)}
             remaining = [file for file in remaining[1:] if file.resolve() not in used]
             groups.append(FileGroup(path=files[0], files=tuple(files)))
+        if probe.is_folder:
+            warn_of_side_files((group.files[0] for group in groups), of_others=True)
         return Grouping(groups=tuple(groups))
 
     @classmethod
@@ -192,6 +200,7 @@ class ScanImageImagingInterface(ImagingInterface):
             groups: tuple[FileGroup, ...] = (FileGroup.of_files(path),)
         else:
             groups = cls.group(PathProbe(path)).groups
+        warn_of_side_files(group.files[0] for group in groups)
         for group in groups:
             header = scanimage_metadata(group.files[0])
             divided = header.frames_per_slice > 1 and "slice_sample" not in source

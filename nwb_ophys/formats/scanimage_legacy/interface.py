@@ -10,12 +10,13 @@ from typing import Any
 
 import attrs
 
+from nwb_ophys.copies import first_alike
 from nwb_ophys.filetypes.tiff.folders import first_heading, in_words, tiff_files, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
 from nwb_ophys.filetypes.truncation import NothingCompleteError
 from nwb_ophys.formats.owners import own_files
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
-from nwb_ophys.interfaces.grouping import FileGroup, Grouping
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.streams import Part
 from nwb_ophys.metadata import camel_case
@@ -115,11 +116,24 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
                 continue
             # Without a trigger time, each file is an acquisition.
             acquisitions.setdefault(header.start or file, []).append(file)
-        groups = [FileGroup.of_files(files) for files in acquisitions.values()]
+        # A copy has the trigger of its file, whatever its name.
+        copies: dict[Path, Path] = {}
+        for files in acquisitions.values():
+            copies |= first_alike(files) if len(files) > 1 else {}
+        groups = [
+            FileGroup.of_files([file for file in files if file not in copies])
+            for files in acquisitions.values()
+        ]
         if probe.is_file:
             own = folder.path / probe.path.name
+            own = copies.get(own, own)
             groups = [group for group in groups if own in group.files]
-        return Grouping(groups=tuple(groups))
+        left_out = tuple(
+            LeftOut(copy, f"it holds the same as '{file.name}'")
+            for copy, file in copies.items()
+            if any(file in group.files for group in groups)
+        )
+        return Grouping(groups=tuple(groups), left_out=left_out)
 
     @classmethod
     def parts(cls, path: Path | list[Path], **source: Any) -> Iterator[Part]:

@@ -381,6 +381,18 @@ def movies_not_read(folder: Path | PathProbe, planes: Sequence[str]) -> list[str
     return found
 
 
+def arrays_of_others(folder: Path, planes: Sequence[str]) -> list[str]:
+    """Return ``.npy`` files of planes that Suite2p does not write, such as ``plane0/dff.npy``."""
+    known = {*_OWN_FILES, *_PARTS_OF_OPS}
+    probe = PathProbe.of(folder)
+    return [
+        f"{name}/{each}"
+        for name in planes
+        for each in probe.within(name).names(".npy")
+        if each not in known
+    ]
+
+
 def bad_frames(ops: Mapping[str, Any]) -> list[int]:
     """Return the frames that Suite2p or its user marked as bad (``badframes``)."""
     try:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError
+from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, first_named
 from nwb_ophys.formats.suite2p.folder import (
     MOVIE_FILES,
     ROI_FILES,
+    arrays_of_others,
     channel_in_words,
     channel_names,
     find_suite2p_folder,
@@ -50,6 +51,8 @@ from nwb_ophys.writers.original_files import OriginalFiles
 
 if TYPE_CHECKING:
     from pynwb import NWBFile
+
+_MOST_LISTED = 5
 
 
 @attrs.frozen(kw_only=True)
@@ -377,6 +380,17 @@ def _warn_of_movies(folder: Path, planes: Sequence[str]) -> None:
         )
 
 
+def _warn_of_others(folder: Path, planes: Sequence[str]) -> None:
+    names = arrays_of_others(folder, planes)
+    if names:
+        warnings.warn(
+            f"'{folder}' also has {first_named(names, _MOST_LISTED)}, which Suite2p does not write "
+            "under such names. They are left out.",
+            UserWarning,
+            stacklevel=6,
+        )
+
+
 def _warn_of_short(short: Mapping[str, str]) -> None:
     """Warn of planes whose second channel is left out, as it does not fit the first."""
     for reason in short.values():
@@ -401,6 +415,7 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
         _warn_of_movies(folder, [chosen] if chosen in planes else planes)
+        _warn_of_others(folder, [chosen] if chosen in planes else planes)
     lacking: set[str] = set()
     short: dict[str, str] = {}
     if len(channels) > 1 and "channel_name" not in source:

@@ -17,7 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from roiextractors.extractors.suite2p import Suite2pSegmentationExtractor
 
-from nwb_ophys.errors import CorruptSourceError, SourceError, as_sentence, counted
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceError,
+    as_sentence,
+    counted,
+    first_named,
+)
 from nwb_ophys.filetypes.matlab.variables import StoredArray
 from nwb_ophys.filetypes.npy import load_npy, read_npy_header
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
@@ -33,7 +39,7 @@ from nwb_ophys.formats.suite2p.folder import (
     trace_shape,
 )
 from nwb_ophys.formats.suite2p.merges import merges_of
-from nwb_ophys.formats.suite2p.statistics import statistics_of
+from nwb_ophys.formats.suite2p.statistics import statistics_of, unknown_members
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
@@ -121,6 +127,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             self._set_flags()
             self._set_merges()
             self._warn_of_bad_frames()
+            self._warn_of_unknown_members()
             for key, (values, description) in statistics_of(self.stat).items():
                 self.set_property(key, values, self._roi_ids, description=description)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -247,6 +254,17 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
                 f"'{self.folder_path / self.plane_name}' has {counted(len(bad), 'frame')} that its "
                 "settings mark as bad (badframes), which Suite2p did not use to find ROIs; their "
                 f"traces are written, and the marks are left out. Frames from 0: {shown}.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+    def _warn_of_unknown_members(self) -> None:
+        """Warn of values that another program added to the ROIs."""
+        names = unknown_members(self.stat)
+        if names:
+            warnings.warn(
+                f"{self._named('stat.npy')}: {first_named(names, _MOST_LISTED)} of its ROIs are "
+                "not written by Suite2p, and are left out.",
                 UserWarning,
                 stacklevel=4,
             )

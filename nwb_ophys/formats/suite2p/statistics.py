@@ -26,6 +26,31 @@ STATISTICS: Mapping[str, str] = {
 }
 """Descriptions of the numbers, by their names in ``stat.npy``."""
 
+# Other members of Suite2p and its window: pixels, merges, and what follows from them.
+_OTHERS = frozenset(
+    (
+        *(
+            "ypix",
+            "xpix",
+            "lam",
+            "lam_norm",
+            "med",
+            "npix",
+            "overlap",
+            "soma_crop",
+            "neuropil_mask",
+        ),
+        *("ipix_neuropil", "iplane", "imerge", "inmerge", "manual", "chan2_prob", "iscell"),
+        *("redcell", "yext", "xext", "ycirc", "xcirc", "ellipse", "yellipse", "xellipse", "Vmax"),
+    )
+)
+
+
+def unknown_members(stat: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of members of ROIs that Suite2p does not write."""
+    names = dict.fromkeys(str(name) for roi in stat for name in roi)
+    return [name for name in names if name not in STATISTICS and name not in _OTHERS]
+
 
 def statistics_of(
     stat: Sequence[Mapping[str, Any]],

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, tiff_files
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.filetypes.tiff.names import NamedSeries, is_projection, named_series
@@ -23,6 +23,7 @@ from nwb_ophys.paths import PathProbe
 
 Headings = Mapping[Path, TiffHeading | None]
 _MOST_LISTED = 4
+_ODD = "its frames differ in size or type from those of the files with like names"
 # Later first numbers are those of a choice that the user made, or no count of files.
 _LATEST_FIRST = 5
 
@@ -67,9 +68,16 @@ def group_file(probe: PathProbe) -> Grouping:
     headings = {path: read_tiff_heading(path) for path in series.paths}
     kind = _kind(headings[own], folder)
     # A damaged file of the series is not left out silently: its reader names it.
-    plain = [path for path, h in headings.items() if h is None or _kind(h, folder) == kind]
-    group = FileGroup.of_files(plain, series.label, _notes(series))
-    return Grouping(groups=(group,))
+    others = {path for path, h in headings.items() if h is not None and _kind(h, folder) != kind}
+    kept = _without(series, others)
+    group = FileGroup.of_files(kept.paths, series.label, _notes(kept))
+    # Files of another program are recordings of their own.
+    left_out = tuple(
+        LeftOut(path, _ODD)
+        for path in series.paths
+        if path in others and kind is not None and _kind(headings[path], folder)[1] == kind[1]
+    )
+    return Grouping(groups=(group,), left_out=left_out)
 
 
 def is_stray(group: FileGroup) -> bool:
@@ -142,8 +150,7 @@ def _alike(series: NamedSeries, headings: Headings) -> tuple[NamedSeries, list[L
         return series, []
     usual = common[0][0]
     odd = {path for path, frame in frames.items() if frame != usual}
-    reason = "its frames differ in size or type from those of the files with like names"
-    return _without(series, odd), [LeftOut(path, reason) for path in series.paths if path in odd]
+    return _without(series, odd), [LeftOut(path, _ODD) for path in series.paths if path in odd]
 
 
 def _without(series: NamedSeries, odd: Collection[Path]) -> NamedSeries:
@@ -201,10 +208,9 @@ def _listed(series: Sequence[NamedSeries]) -> str:
         f"'{s.paths[0].name}'"
         if len(s.paths) == 1
         else f"'{s.paths[0].name}' to '{s.paths[-1].name}' ({len(s.paths)} files)"
-        for s in series[:_MOST_LISTED]
+        for s in series
     ]
-    more = f" and {len(series) - _MOST_LISTED} more" if len(series) > _MOST_LISTED else ""
-    return ", ".join(shown) + more
+    return first_of(shown, _MOST_LISTED)
 
 
 def _pattern(series: NamedSeries) -> str:

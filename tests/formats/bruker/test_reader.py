@@ -483,3 +483,18 @@ def test_sweeps_in_both_directions_without_depths_cause_a_warning(
     BrukerTiffExtractor(xml).close()
     found = ["bidirectionalZ" in str(each.message) for each in recwarn]
     assert found == [True] * (stated == "True" and not z_step)
+
+
+def test_times_faster_than_the_scanner(tmp_path):
+    """Fault: times that contradict framePeriod were written without a word; pauses are usual."""
+    movie = np.zeros((6, 4, 5), np.uint16)
+    for name, rate in (("fast", 60.0), ("slow", 2.0)):
+        (tmp_path / name).mkdir()
+        times = np.arange(6) / rate
+        path = write_bruker(tmp_path / name, movie, timestamps=times, sampling_frequency=30.0)
+        xml = next(Path(path).glob("*.xml")) if Path(path).is_dir() else path
+        if name == "slow":
+            assert BrukerTiffExtractor(xml).get_sampling_frequency() == 2
+            continue
+        with pytest.warns(UserWarning, match=r"give 60 Hz, .* 30 Hz at most \(framePeriod\)"):
+            assert round(BrukerTiffExtractor(xml).get_sampling_frequency(), 3) == 60

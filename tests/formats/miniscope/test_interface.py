@@ -711,3 +711,13 @@ def test_notes_of_the_earlier_program_are_named(tmp_path, movie):
     settings.write_text(settings.read_text() + "12040\tThe mouse woke up.\n")
     with pytest.warns(UserWarning, match=r"'settings_and_notes\.dat'\."):
         nwb_ophys.open(folder).close()
+
+
+def test_times_of_another_rate_than_stated_or_given(tmp_path, movie):
+    """Faults: the rate of the times was written, and a given one ignored, without a word."""
+    times = np.arange(len(movie)) / 10
+    folder = write_miniscope(tmp_path, movie, timestamps=times, sampling_frequency=30.0)
+    with pytest.warns(UserWarning, match=r"give 10 Hz, .* metaData\.json states 30 Hz \(frameRa"):
+        assert MiniscopeExtractor(folder).get_sampling_frequency() == 10
+    with pytest.warns(UserWarning, match="give 10 Hz, which is written, but sampling_frequency is"):
+        MiniscopeExtractor(folder, sampling_frequency=20.0)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
+import nwb_ophys
+from nwb_ophys.errors import UnknownFormatError
 from nwb_ophys.formats.scanimage.header import parse_epoch
 from nwb_ophys.formats.scanimage.interface import ScanImageImagingInterface
 from nwb_ophys.testing import write_scanimage
@@ -52,3 +56,38 @@ def test_a_single_plane_states_no_depth(tmp_path):
 def test_an_epoch_that_is_no_date(numbers):
     """Fault: ends with a traceback."""
     assert parse_epoch(f"epoch = [{numbers}]\n") is None
+
+
+_SIDE_FILES = {
+    "values of integration fields": ["grab_IntegrationRois_00001.csv"],
+    "estimates of motion": ["grab_Motion_00001.csv"],
+    "line scans along arbitrary paths": ["grab_00001.PMT.DAT", "grab_00001.meta.txt"],
+}
+
+
+def test_files_beside_the_movies_are_named(tmp_path):
+    """Fault: what ScanImage writes beside its movies was left out without a word."""
+    movie = np.zeros((3, 4, 5), np.int16)
+    (file,) = write_scanimage(tmp_path, movie, stem="grab")
+    assert not _notes_of_side_files(file)
+    for name in (*itertools.chain(*_SIDE_FILES.values()), "other_00001.pmt.dat"):
+        (tmp_path / name).touch()
+    notes = _notes_of_side_files(file)
+    for (kind, names), note in zip(_SIDE_FILES.items(), notes, strict=True):
+        listed = ", ".join(f"'{name}'" for name in names)
+        assert note == f"'{tmp_path}': {kind} ({listed}) are left out; only images are converted."
+    assert any("('other_00001.pmt.dat')" in each for each in _notes_of_side_files(tmp_path))
+
+
+def _notes_of_side_files(path) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nwb_ophys.open(path)
+    return [str(each.message) for each in caught if "are left out" in str(each.message)]
+
+
+def test_a_line_scan_without_images_is_refused(tmp_path):
+    (tmp_path / "a_00001.pmt.dat").write_bytes(bytes(16))
+    for path in (tmp_path, tmp_path / "a_00001.pmt.dat"):
+        with pytest.raises(UnknownFormatError, match=r"line scan of ScanImage along an arbitrary"):
+            nwb_ophys.open(path)

@@ -419,4 +419,18 @@ def test_a_plane_without_rois_is_not_damaged(tmp_path):
     for path in (folder / "plane0").glob("*.npy"):
         if path.name != "ops.npy":
             np.save(path, np.load(path, allow_pickle=True)[:0], allow_pickle=True)
-    assert _notes(folder) == []
+    (note,) = _notes(folder)
+    assert note.endswith("has 0 ROIs; its table has no rows.")
+
+
+def test_arrays_and_values_that_another_program_added(folder):
+    """Fault: they were left out without a word."""
+    np.save(folder / "plane1" / "dff.npy", np.zeros(3))
+    stat = np.load(folder / "plane0" / "stat.npy", allow_pickle=True)
+    for roi in stat:
+        roi["layer"] = 2
+    np.save(folder / "plane0" / "stat.npy", stat)
+    notes = _notes(folder)
+    assert any(f"'{folder}' also has 'plane1/dff.npy', which Suite2p" in each for each in notes)
+    assert any("stat.npy': 'layer' of its ROIs are not written by" in each for each in notes)
+    assert len(notes) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nwb_ophys.formats import TiffImagingInterface
 from nwb_ophys.formats.tiff.grouping import group_folder
 from nwb_ophys.opening import open_recording
 from nwb_ophys.paths import PathProbe
-from nwb_ophys.testing import simulate_recording, write_caiman
+from nwb_ophys.testing import simulate_recording, write_caiman, write_tiff
 
 RATE = {"sampling_frequency": 30.0}
 
@@ -182,3 +183,28 @@ def test_images_of_confocal_programs_are_no_plain_movies(tmp_path: Path) -> None
     folder = _write(tmp_path / "x.oif.files", {"s_C001T001.tif": movie, "s_C001T002.tif": movie})
     with pytest.raises(UnknownFormatError):
         _movies(folder)
+
+
+def test_a_file_of_another_type_beside_the_given_one_is_named(tmp_path):
+    """Fault: where one file was given, others of its series were dropped without a word."""
+    for index in range(4):
+        dtype = "uint8" if index == 1 else "uint16"
+        write_tiff(tmp_path / f"f_{index}.tif", np.zeros((2, 4, 5), dtype))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        opened = nwb_ophys.open(tmp_path / "f_0.tif", sampling_frequency=10.0)
+    notes = [str(each.message) for each in caught]
+    assert opened.extractor.get_num_samples() == 6
+    assert any("the numbers between 0 and 2 are missing" in each for each in notes)
+    assert any("'f_1.tif'" in each and "differ in size or type" in each for each in notes)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_gap"), [((0, 2), True), ((1, 3, 5), True), ((10, 20), False), ((0, 1), False)]
+)
+def test_a_gap_between_few_files(tmp_path, numbers, is_gap):
+    """Fault: of three files without the second, no note said that one was missing."""
+    for number in numbers:
+        write_tiff(tmp_path / f"f_{number:03d}.tif", np.full((2, 4, 5), number, "uint16"))
+    (group,) = group_folder(PathProbe(tmp_path)).groups
+    assert any("are missing" in note for note in group.notes) is is_gap
