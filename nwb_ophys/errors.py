@@ -26,6 +26,8 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
 
 from __future__ import annotations
 
+import os
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -77,6 +79,28 @@ class SourceArgumentError(SourceError, TypeError):
 
 class SourceNotFoundError(SourceError, FileNotFoundError):
     """A file or folder that does not exist."""
+
+
+def not_found(path: object) -> SourceNotFoundError:
+    """Return the error for a path at which nothing is, with what is probably wrong with it.
+
+    Parameters
+    ----------
+    path : path-like
+    """
+    text = str(path)
+    step = "check the path."
+    if text[:1] in _QUOTES or text[-1:] in _QUOTES:
+        step = "leave out the quotes, which are part of the path here."
+    elif text != text.strip():
+        step = "leave out the space at the beginning or the end of the path."
+    elif os.sep == "/" and _WINDOWS_PATH.match(text):
+        step = "it is a path of Windows, whose drive C: is /mnt/c in WSL. Check the path."
+    return SourceNotFoundError(f"'{path}' does not exist; {step}")
+
+
+_QUOTES = ("'", '"', "\u2018", "\u2019", "\u201c", "\u201d")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 class OutsideFolderError(SourceError):

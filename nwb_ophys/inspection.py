@@ -14,10 +14,10 @@ from nwb_ophys.errors import (
     CorruptSourceError,
     MissingPackageError,
     OutsideFolderError,
-    SourceNotFoundError,
     SpecialFileError,
     error_within,
     last_reason,
+    not_found,
 )
 from nwb_ophys.metadata import refused_by_upload
 from nwb_ophys.outside import reading_from, require_ordinary
@@ -148,7 +148,7 @@ def _checked(path: str | Path) -> Path:
     """Return the path of a file that exists and may be opened."""
     place = as_path(path)
     if not place.exists():
-        raise SourceNotFoundError(f"'{place}' does not exist; check the path.")
+        raise not_found(place)
     require_ordinary(place)
     check_whole(place)
     return place

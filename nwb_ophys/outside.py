@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,9 @@ from nwb_ophys.remote.paths import as_path
 
 Result = TypeVar("Result")
 
+_IS_WINDOWS = os.name == "nt"
+_NOT_ON_WINDOWS = '<>:"/\\|?*'
+_DEVICES = re.compile(r"CON|PRN|AUX|NUL|(?:COM|LPT)[1-9\u00b9\u00b2\u00b3]|CONIN\$|CONOUT\$")
 _KINDS = {
     stat.S_IFIFO: "a named pipe (FIFO)",
     stat.S_IFSOCK: "a socket",
@@ -248,6 +252,28 @@ def check_output(path: str | Path) -> None:
     """
     if is_special(path):
         raise OutputError(f"'{path}' is {_kind(path)}, not a file; give the name of a file.")
+    fault = fault_on_windows(Path(path).name) if _IS_WINDOWS else None
+    if fault is not None:
+        raise OutputError(f"'{path}' cannot be written: on Windows {fault}. Choose another name.")
+
+
+def fault_on_windows(name: str) -> str | None:
+    """Return why Windows has no file of a name, or None.
+
+    It would write ``a:b.nwb`` to a hidden part of a file ``a``, and ``aux.nwb`` to a device.
+
+    Parameters
+    ----------
+    name : str
+        Name of a file without its folder.
+    """
+    found = next((each for each in name if each in _NOT_ON_WINDOWS or each < " "), None)
+    if found is not None:
+        return f"no name has the character {found!r}"
+    if name.endswith((" ", ".")):
+        return "no name ends with a space or a dot"
+    stem = name.partition(".")[0].rstrip().upper()
+    return f"'{stem}' is the name of a device" if _DEVICES.fullmatch(stem) else None
 
 
 def special_file(path: str | Path) -> SpecialFileError:

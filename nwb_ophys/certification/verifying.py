@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
-from nwb_ophys.errors import MissingPackageError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import MissingPackageError, SourceError, not_found
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
@@ -64,7 +64,7 @@ def verify(
     place, given = as_path(path).expanduser(), _as_paths(sources)
     for each in (place, *given):
         if not each.exists():
-            raise SourceNotFoundError(f"'{each}' does not exist; check the path.")
+            raise not_found(each)
     for each in given:
         require_disk(each, "verify compares files with sources on a disk only")
     check_whole(place)

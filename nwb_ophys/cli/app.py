@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -57,9 +60,28 @@ class _LazyGroup(click.Group):
         command.params += [each for each in _OF_ALL if each.name not in known]
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in _COMMANDS:
+            raise click.UsageError(_unknown(args[0]))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(sorted(_COMMANDS.items()))
+
+
+def _unknown(name: str) -> str:
+    """Return the message for a command that does not exist, with the one that is meant."""
+    if Path(name).exists():
+        return (
+            f"'{name}' is a path; give a command before it, as in: nwb-ophys detect "
+            f"{shlex.quote(name)}. 'nwb-ophys --help' lists the commands."
+        )
+    near = difflib.get_close_matches(name, _COMMANDS, n=1)
+    meant = f" Did you mean '{near[0]}'?" if near else ""
+    return f"No such command '{name}'.{meant} 'nwb-ophys --help' lists the commands."
 
 
 def _debug_option(command: Any) -> Any:

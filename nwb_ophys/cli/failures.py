@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -81,13 +82,41 @@ def _outcome(error: BaseException, signals: Signals, *, debug: bool) -> int:
     if signals.received or isinstance(error, (KeyboardInterrupt, click.Abort)):
         return signals.say()
     if isinstance(error, click.ClickException):
-        _say(f"Error: {error.format_message()}")
+        _say(f"Error: {error.format_message()}{_usage(error)}")
         return 2
     if isinstance(error, BrokenPipeError):  # of the output, as in nwb-ophys formats | head
         return _NOBODY_READS
     if debug or not isinstance(error, Exception):
         raise error
     return _explain(error)
+
+
+def _usage(error: click.ClickException) -> str:
+    """Return where the arguments of a command are described, after an error of their use."""
+    context = getattr(error, "ctx", None)
+    if context is None or context.parent is None:
+        return ""
+    if isinstance(error, click.NoSuchOption) and {"options"} & set(_names(context.command)):
+        name = error.option_name.lstrip("-").replace("-", "_")
+        if name in _arguments_of_formats():
+            return f" It is an argument of a format: give --option {name}=VALUE."
+    if isinstance(error, (click.MissingParameter, click.NoSuchOption)):
+        return f" '{context.command_path} --help' shows the arguments."
+    return ""
+
+
+def _names(command: click.Command) -> list[str | None]:
+    return [each.name for each in command.params]
+
+
+def _arguments_of_formats() -> set[str]:
+    from nwb_ophys.registry import formats
+
+    found = set()
+    for row in formats().values():
+        with suppress(Exception):  # a plug-in that cannot be imported
+            found |= set(row.load().get_source_schema()["properties"])
+    return found
 
 
 def _explain(error: Exception) -> int:

@@ -18,7 +18,26 @@ from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFol
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
-paths = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+_SHELL_EXPANDS = os.name != "nt"
+
+
+def expanded(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...]) -> Any:
+    """Replace patterns such as ``scan_*.tif`` by the files, which the shells of Windows do not.
+
+    No file has a star or a question mark in its name there.
+    """
+    if _SHELL_EXPANDS:
+        return value
+    found: list[Any] = []
+    for path in value:
+        is_pattern = {"*", "?"} & set(path.name) and not is_url(str(path))
+        found += sorted(path.parent.glob(path.name)) or [path] if is_pattern else [path]
+    return tuple(found)
+
+
+paths = click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), callback=expanded
+)
 
 format_names = click.option(
     "--format",

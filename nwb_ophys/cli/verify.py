@@ -13,7 +13,7 @@ from nwb_ophys.cli.terminal import say
 
 @click.command()
 @click.argument("path", type=shared.InputPath())
-@click.argument("sources", nargs=-1, type=shared.InputPath())
+@click.argument("sources", nargs=-1, type=shared.InputPath(), callback=shared.expanded)
 @shared.options
 @click.option(
     "--workers",

@@ -186,6 +186,24 @@ FOREIGN_FORMATS: tuple[ForeignFormat, ...] = (
 """All formats that are recognised, but not read."""
 
 
+_PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
+
+
+def packed_refusal(probe: PathProbe) -> str | None:
+    """Return that an archive must be unpacked, or None for other files and folders.
+
+    Parameters
+    ----------
+    probe : PathProbe
+    """
+    if not probe.is_file or not probe.path.name.lower().endswith(_PACKED):
+        return None
+    return (
+        f"'{probe.path}' is an archive or a compressed file, which is not read. Unpack it, and "
+        "give the files or the folder that were in it."
+    )
+
+
 def foreign_refusal(probe: PathProbe) -> str | None:
     """Return what a file of another program is and how it becomes a TIFF file, or None.
 

@@ -19,7 +19,7 @@ from nwb_ophys.errors import (
     NwbOphysError,
     OptionError,
     SourceArgumentError,
-    SourceNotFoundError,
+    not_found,
 )
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
@@ -123,7 +123,7 @@ def check_paths(paths: Iterable[Path], *, reads_ranges: bool) -> None:
         if isinstance(path, RemotePath) and not reads_ranges:
             raise not_read(path)
         if not path.exists():
-            raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+            raise not_found(path)
         require_ordinary(path)
         if path.is_dir():
             check_links_in(path)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json
-from nwb_ophys.errors import OptionError, SourceError, SourceNotFoundError, counted
+from nwb_ophys.errors import OptionError, SourceError, counted, not_found
 from nwb_ophys.filetypes.files import read_small_file, unreadable_file
 from nwb_ophys.filetypes.tables import TextTable, read_table, typed_column
 from nwb_ophys.filetypes.vectors import split_unit
@@ -355,7 +355,7 @@ def _descriptions(
     """Return a description of each column: that of the JSON file, or a default."""
     path = source.descriptions_path
     if path is not None and not path.is_file():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+        raise not_found(path)
     beside = source.file_path.with_suffix(".json")
     path = path or (beside if beside.is_file() else None)
     stated = {} if path is None else _stated(path)

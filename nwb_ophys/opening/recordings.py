@@ -18,7 +18,7 @@ from nwb_ophys.errors import (
     OptionError,
     SourceArgumentError,
     SourceError,
-    SourceNotFoundError,
+    not_found,
 )
 from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argument
 from nwb_ophys.interfaces.conversion import Convertible
@@ -424,7 +424,7 @@ def _found(
     for path in paths:
         check_given(path)
         if not path.exists():
-            raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+            raise not_found(path)
     if names:
         rows = list(zip(paths, chosen if len(chosen) > 1 else chosen * len(paths), strict=True))
     else:

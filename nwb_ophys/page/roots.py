@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 import attrs
 
-from nwb_ophys.errors import SourceError, SourceNotFoundError, printable
+from nwb_ophys.errors import SourceError, SourceNotFoundError, not_found, printable
 
 _MOST_ENTRIES = 2000
 _MOST_CHARACTERS = 4096
@@ -172,7 +172,7 @@ class Roots:
             path.stat()
         except FileNotFoundError as error:
             name = printable(str(path))
-            raise SourceNotFoundError(f"'{name}' does not exist; check the path.") from error
+            raise not_found(name) from error
         except OSError as error:
             raise _unreadable(path, error) from error
         return path

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.copies import copied_folders
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError, first_of
+from nwb_ophys.errors import CorruptSourceError, SourceError, first_of, not_found
 from nwb_ophys.formats import builtin_rows
 from nwb_ophys.listings import listed_once
 from nwb_ophys.outside import (
@@ -182,7 +182,7 @@ def detect(
     path = as_path(path).expanduser()
     check_given(path)
     if not path.exists():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+        raise not_found(path)
     require_ordinary(path)
     if not isinstance(path, RemotePath) and is_denied(path):
         raise SourceError(f"'{path}' cannot be read: {_DENIED}.")

@@ -15,7 +15,7 @@ from nwb_ophys.errors import (
     counted,
     first_of,
 )
-from nwb_ophys.formats.foreign import foreign_refusal
+from nwb_ophys.formats.foreign import foreign_refusal, packed_refusal
 from nwb_ophys.paths import PathProbe, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
 from nwb_ophys.trial import try_hdf5, was_found_damaged
@@ -134,7 +134,8 @@ def _reason(probe: PathProbe, ours: list[FormatRow]) -> str | None:
             continue
         if reason is not None:
             return str(reason)
-    reason = foreign_refusal(probe) or _damage(probe, ours) or _encoding_fault(probe)
+    reason = foreign_refusal(probe) or packed_refusal(probe)
+    reason = reason or _damage(probe, ours) or _encoding_fault(probe)
     return reason or next(iter([*faults, *_faults_of_matches(probe, ours)]), None)
 
 

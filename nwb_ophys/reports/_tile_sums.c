@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Compiled for processors with wide registers, too; the loader takes the best. */
-#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__GLIBC__)
 #define BY_PROCESSOR __attribute__((target_clones("avx2", "default")))
 #else
 #define BY_PROCESSOR
@@ -280,9 +280,20 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* There is no state: all interpreters and threads may call the functions at once. */
+static PyModuleDef_Slot slots[] = {
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_tile_sums", "Sums of tiles of frames.", 0, functions,
-    NULL, NULL, NULL, NULL,
+    slots, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC PyInit__tile_sums(void) { return PyModuleDef_Init(&definition); }

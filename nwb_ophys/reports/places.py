@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nwb_ophys.errors import OutputError, OutputExistsError, SourceNotFoundError
+from nwb_ophys.errors import OutputError, OutputExistsError, not_found
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_output, require_ordinary
 from nwb_ophys.remote.paths import as_path, is_url
@@ -100,6 +100,6 @@ def existing(path: str | Path) -> Path:
     """
     place = as_path(path).expanduser()
     if not place.exists():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+        raise not_found(path)
     require_ordinary(place)
     return place

@@ -134,7 +134,10 @@ def moments_of(tile: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]
 
 def _along_pixels(tile: NDArray[Any]) -> NDArray[Any]:
     is_contiguous = tile.shape[1] < 2 or tile.strides[1] == tile.itemsize
-    return tile if is_contiguous else np.ascontiguousarray(tile)
+    if is_contiguous and tile.flags.aligned:
+        return tile
+    # Values behind a header of an odd number of bytes lie at odd addresses.
+    return np.require(tile, requirements=("C", "A"))
 
 
 def _of_short_integers(tile: NDArray[Any]) -> TileSummary:

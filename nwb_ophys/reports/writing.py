@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.memory import collection_paused
 from nwb_ophys.reports.places import (
     PAGE,
@@ -127,6 +128,8 @@ def write_index(
 
     Raises
     ------
+    SourceError
+        If the folder has no NWB files, and no session of a batch.
     OutputExistsError, OutputError
         If a page or the index cannot be written.
     MissingPackageError
@@ -138,6 +141,11 @@ def write_index(
     root = Path(folder).expanduser()
     place = root if output is None else Path(output).expanduser()
     entries = list(entries_of(root))
+    if not entries:
+        raise SourceError(
+            f"'{folder}' has no NWB files; give an NWB file, or a folder of them. 'nwb-ophys "
+            "convert' makes them of recordings."
+        )
     return write_entries(entries, root, place, overwrite=overwrite, progress=progress)
 
 

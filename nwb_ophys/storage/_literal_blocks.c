@@ -13,7 +13,7 @@
 #endif
 
 /* Compiled for processors with and without shifts by any register, which save a sixth. */
-#if defined(__x86_64__) && defined(__GNUC__) && defined(__linux__)
+#if defined(__x86_64__) && defined(__GNUC__) && defined(__GLIBC__)
 #define BY_PROCESSOR __attribute__((target_clones("bmi2", "default")))
 #else
 #define BY_PROCESSOR
@@ -86,7 +86,7 @@ static void count_lengths(const uint32_t *leaves, int count, int longest, int *o
     uint32_t weights[2 * NUM_SYMBOLS];
     int parents[2 * NUM_SYMBOLS], depths[2 * NUM_SYMBOLS];
     int leaf = 0, node = count, made, i, side;
-    memcpy(weights, leaves, count * sizeof *leaves);
+    memcpy(weights, leaves, (size_t)count * sizeof *leaves);
     for (made = count; made < 2 * count - 1; made++) {
         weights[made] = 0;
         for (side = 0; side < 2; side++) {
@@ -96,7 +96,7 @@ static void count_lengths(const uint32_t *leaves, int count, int longest, int *o
             parents[child] = made;
         }
     }
-    memset(of_length, 0, (longest + 1) * sizeof *of_length);
+    memset(of_length, 0, (size_t)(longest + 1) * sizeof *of_length);
     depths[2 * count - 2] = 0;
     for (i = 2 * count - 3; i >= 0; i--) {
         depths[i] = depths[parents[i]] + 1;
@@ -348,9 +348,20 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* There is no state: all interpreters and threads may call the functions at once. */
+static PyModuleDef_Slot slots[] = {
+#ifdef Py_mod_multiple_interpreters
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#ifdef Py_mod_gil
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_literal_blocks",
-    "Deflate blocks in which every byte is a literal.", 0, functions, NULL, NULL, NULL, NULL,
+    "Deflate blocks in which every byte is a literal.", 0, functions, slots, NULL, NULL, NULL,
 };
 
 PyMODINIT_FUNC PyInit__literal_blocks(void) { return PyModuleDef_Init(&definition); }

@@ -20,9 +20,9 @@ from nwb_ophys.errors import (
     MissingPackageError,
     NwbOphysError,
     OutputError,
-    SourceNotFoundError,
     error_within,
     last_reason,
+    not_found,
 )
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.remote.paths import as_path, require_disk
@@ -291,7 +291,7 @@ def _check_given(path: Path) -> None:
             f"'{os.path.realpath(path)}'."
         )
     if not path.exists():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+        raise not_found(path)
     require_ordinary(path)
     heads = [path, *_roots_in(path)]
     if not all(os.access(each, os.W_OK) and each.stat().st_mode & 0o222 for each in heads):

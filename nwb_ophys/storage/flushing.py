@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import threading
@@ -49,7 +50,11 @@ def flush_names(folder: Path) -> None:
 
 
 def _flush_file(file: Path) -> None:
-    with file.open("rb") as handle:
+    try:
+        handle: io.BufferedIOBase = file.open("r+b")  # Windows flushes no file opened for reading
+    except PermissionError:
+        handle = file.open("rb")
+    with handle:
         os.fsync(handle.fileno())
 
 

@@ -30,6 +30,8 @@ from nwb_ophys.storage.hashes import DIGEST_BYTES, BlockDigests
 from nwb_ophys.storage.undo import undo_number
 
 FORMAT = "nwb_ophys journal 1"
+# Windows would add a byte to the end of each line, against which the checksums are.
+_WRITE = os.O_WRONLY | getattr(os, "O_BINARY", 0)
 
 EMPTY = -1
 """Size of a chunk that is not stored, since a reader gets the same values without it."""
@@ -245,13 +247,13 @@ class JournalFile:
 
     def create(self, header: Mapping[str, Any], first: Mapping[str, Any]) -> None:
         """Begin a new journal with its first commit."""
-        self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        self._handle = os.open(self.path, _WRITE | os.O_CREAT | os.O_TRUNC, 0o666)
         self.append({"format": FORMAT, **header}, first)
         flush_names(self.path.parent)
 
     def continue_from(self, length: int) -> None:
         """Continue an earlier journal after its first bytes; the rest is torn."""
-        self._handle = os.open(self.path, os.O_WRONLY)
+        self._handle = os.open(self.path, _WRITE)
         os.ftruncate(self._handle, length)
         os.lseek(self._handle, length, os.SEEK_SET)
 

@@ -353,7 +353,7 @@ def _closed_unless_kept(file: io.FileIO) -> Iterator[list[io.FileIO]]:
 
 def _opened(path: Path) -> tuple[io.FileIO, bool]:
     """Return the open lock file, and whether it was made just now; follow no link."""
-    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
     def create(name: str, _: Any) -> int:
         return os.open(name, flags | os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import NwbOphysError, SourceError, not_found
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.backends.base import Backend
@@ -329,7 +329,7 @@ def plan_repack(
 def _origin(source: str | Path) -> Backend:
     path = as_path(source).expanduser()
     if not path.exists():
-        raise SourceNotFoundError(f"'{source}' does not exist; check the path.")
+        raise not_found(source)
     require_ordinary(path)
     origin = backend_of_path(path)
     if origin is None:

@@ -380,3 +380,28 @@ def test_texts_of_the_program_itself_are_replaced(run, raw):
     for _ in range(2):
         assert run("detect", "movie.tif", "--log-file", "mine").code == 0
     assert len(Path("mine").read_text().splitlines()) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["convret", "movie.tif"], "No such command 'convret'. Did you mean 'convert'?"),
+        (["movie.tif"], "'movie.tif' is a path; give a command before it, as in: nwb-ophys detect"),
+        (["help"], "No such command 'help'. 'nwb-ophys --help' lists the commands."),
+        (["convert"], "Missing argument 'PATHS...'. 'nwb-ophys convert --help' shows the"),
+        (["convert", "movie.tif", *TO, "--fps", "30"], "'nwb-ophys convert --help' shows the"),
+        (
+            ["convert", "movie.tif", *TO, "--sampling_frequency", "30"],
+            "It is an argument of a format: give --option sampling_frequency=VALUE.",
+        ),
+        (
+            ["metadata", "movie.tif", "--sampling-frequency=30"],
+            "It is an argument of a format: give --option sampling_frequency=VALUE.",
+        ),
+        (["report", "suite2p"], "'suite2p' has no NWB files; give an NWB file, or a folder of"),
+    ],
+)
+def test_the_first_words_of_a_new_user(run, raw, arguments, words):
+    told = run(*arguments)
+    assert told.is_mistake(words), told
+    assert not Path("suite2p/index.html").exists()

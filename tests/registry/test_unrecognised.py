@@ -106,6 +106,16 @@ def test_a_video_is_not_a_recording_of_its_own(tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["day1.zip", "scan.tif.gz", "Day.TAR", "day.tar.bz2", "day.7z"])
+def test_archives_must_be_unpacked(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"PK\3\4" + bytes(100))
+    for given_path in (path, tmp_path):
+        message = reason(given_path)
+        assert f"'{path}' is an archive or a compressed file, which is not read." in message
+        assert "Unpack it" in message
+
+
 # --- MATLAB and HDF5 ----------------------------------------------------------------------------
 
 

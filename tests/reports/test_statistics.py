@@ -164,6 +164,11 @@ def test_large_frames_are_cut_into_tiles(installation, monkeypatch):
     check(movie_statistics(movie, workers=2), movie)
 
 
+def behind_a_header_of_one_byte(values):
+    """Return the same values at an odd address, as a memory map of a raw file gives them."""
+    return np.frombuffer(b"x" + values.tobytes(), values.dtype, offset=1).reshape(values.shape)
+
+
 @needs_compiler
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
 @pytest.mark.parametrize("num_frames", [1, 3, 4, 7, 32_768])
@@ -176,7 +181,7 @@ def test_the_compiled_sums_are_exact_at_all_limits(dtype, num_frames, value):
         value, random
     )
     tile = tile.astype(dtype)
-    for each in (tile, tile[:, ::2], np.asfortranarray(tile)):
+    for each in (tile, tile[:, ::2], np.asfortranarray(tile), behind_a_header_of_one_byte(tile)):
         summary, wide = statistics_tiles.summary_of(each), each.astype(np.int64)
         np.testing.assert_array_equal(summary.maximum, wide.max(axis=0))
         np.testing.assert_array_equal(summary.sums, wide.sum(axis=0))

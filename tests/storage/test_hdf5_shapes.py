@@ -61,6 +61,6 @@ def test_datasets_that_were_made_smaller_by_a_program(tmp_path):
         check_complete(data)
         for dtype in (h5py.string_dtype(), np.dtype("S3"), np.dtype("?"), np.dtype("c8")):
             texts = file.create_dataset(
-                f"a{dtype.kind}", data=np.zeros(3).astype("S3").astype(dtype)
+                f"a{dtype.kind}", data=np.zeros(3, int).astype("S3").astype(dtype)
             )
             check_complete(texts)

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceNotFoundError
+from nwb_ophys.errors import CorruptSourceError, not_found
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
@@ -75,7 +75,7 @@ def read_avi_outline(path: Path, allow_truncated: bool = False) -> AviOutline:
         When the file is not an AVI file, is truncated, or has no video.
     """
     if not path.is_file():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path.")
+        raise not_found(path)
     check_file(path)
     size = path.stat().st_size
     header: dict[str, Any] = {}

@@ -1,0 +1,125 @@
+"""Tests of what Windows does otherwise, by faking it: flags of files, flushes, names, patterns."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from nwb_ophys import outside
+from nwb_ophys.cli import options
+from nwb_ophys.errors import OutputError, not_found
+from nwb_ophys.outside import check_output, fault_on_windows
+from nwb_ophys.storage.files import check_target
+from nwb_ophys.storage.flushing import flush
+
+fcntl = pytest.importorskip("fcntl", reason="Windows needs no fake")
+PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
+
+
+def test_files_that_are_written_by_descriptor_are_binary():
+    """Windows changes the ends of lines of others."""
+    for file in PACKAGE.rglob("*.py"):
+        text = file.read_text("utf-8")
+        if "os.open(" in text and re.search(r"O_(WRONLY|RDWR)", text):
+            assert "O_BINARY" in text, file
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_files_are_flushed_through_a_handle_that_may_write(is_folder, tmp_path, monkeypatch):
+    """Windows flushes no others."""
+    flushed = []
+
+    def fsync(handle):
+        if fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flushed.append(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    file = tmp_path / "a" / "0"
+    file.parent.mkdir()
+    file.write_bytes(b"abc")
+    flush(file.parent if is_folder else file)
+    assert len(flushed) == 1
+    assert file.read_bytes() == b"abc"
+
+
+def test_a_file_that_may_only_be_read_is_flushed(tmp_path, monkeypatch):
+    file = tmp_path / "a"
+    file.write_bytes(b"abc")
+    file.chmod(stat.S_IRUSR)
+    real = Path.open
+
+    def refusing(path, mode="r", *args):
+        if mode == "r+b":  # root may write everything
+            raise PermissionError
+        return real(path, mode, *args)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    flush(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("14:30.nwb", "no name has the character ':'"),
+        ("a?.nwb", "no name has the character '?'"),
+        ("a\tb.nwb", "no name has the character '\\t'"),
+        ("a.nwb.", "no name ends with a space or a dot"),
+        ("a.nwb ", "no name ends with a space or a dot"),
+        ("aux.nwb", "'AUX' is the name of a device"),
+        ("Com1.x.nwb", "'COM1' is the name of a device"),
+        ("nul", "'NUL' is the name of a device"),
+    ],
+)
+def test_names_that_windows_has_not(name, fault, tmp_path, monkeypatch):
+    check_target(tmp_path / name)
+    assert fault_on_windows(name) == fault
+    monkeypatch.setattr(outside, "_IS_WINDOWS", True)
+    for check in (check_target, check_output):
+        with pytest.raises(OutputError, match=re.escape(f"on Windows {fault}. Choose another")):
+            check(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.nwb", "sub-1_ses-2_ophys.nwb", "auxiliary.nwb", "Ä µ [1].nwb"])
+def test_names_that_all_systems_have(name):
+    assert fault_on_windows(name) is None
+
+
+@pytest.mark.parametrize("command", ["detect", "inspect"])
+def test_patterns_are_expanded_where_the_shell_does_not(command, tmp_path, monkeypatch, capsys):
+    from nwb_ophys.cli import main
+
+    for name in ("a1.tif", "a2.tif", "b.tif"):
+        (tmp_path / name).write_text("no TIFF")
+    monkeypatch.chdir(tmp_path)
+    for shell_expands in (True, False):
+        monkeypatch.setattr(options, "_SHELL_EXPANDS", shell_expands)
+        with pytest.raises(SystemExit):
+            main([command, "a?.tif"])
+        said = "".join(capsys.readouterr())
+        assert ("'a?.tif' does not exist" in said) == shell_expands
+        assert ("a1.tif" in said) == (not shell_expands)
+    monkeypatch.setattr(options, "_SHELL_EXPANDS", False)
+    with pytest.raises(SystemExit):
+        main([command, "c*.tif"])
+    assert "'c*.tif' does not exist" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("path", "step"),
+    [
+        ('"C:\\data\\movie.tif"', "leave out the quotes"),
+        ('C:\\data\\mouse 7"', "leave out the quotes"),
+        ("movie.tif ", "leave out the space"),
+        ("C:\\data\\movie.tif", "a path of Windows, whose drive C: is /mnt/c in WSL"),
+        ("\\\\server\\share\\movie.tif", "a path of Windows"),
+        ("movie.tif", "does not exist; check the path."),
+    ],
+)
+def test_paths_that_were_pasted(path, step):
+    assert step in str(not_found(path))
