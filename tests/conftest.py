@@ -115,38 +115,67 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+class _Tab:
+    """Tab of a browser without a network that notes what a page must not do.
+
+    Attributes
+    ----------
+    troubles : list of str
+        Errors, texts on the console, and requests of other pages.
+    """
+
+    def __init__(self, chromium: Any, *, script: bool) -> None:
+        context = chromium.new_context(java_script_enabled=script, offline=True)
+        self.page, self.script = context.new_page(), script
+        self.troubles: list[str] = []
+        self._own = ""
+        context.on("console", lambda each: self.troubles.append(each.text))
+        context.on("weberror", lambda each: self.troubles.append(str(each.error)))
+        context.on("request", lambda each: self._check(each.url))
+
+    def _check(self, url: str) -> None:
+        if url != self._own and not url.startswith("data:"):
+            self.troubles.append(url)
+
+    def open(self, path: Path, width: int, colours: str) -> Any:
+        """Open a page as a new tab would."""
+        self.troubles, self._own = [], path.as_uri()
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(media="null", color_scheme=colours)
+        self.page.goto(self._own)
+        return self.page
+
+
+@pytest.fixture(scope="module")
+def _idle_tabs(chromium: Any) -> Iterator[list[_Tab]]:
+    """Tabs that no test uses; a new one takes half a second."""
+    idle: list[_Tab] = []
+    yield idle
+    for tab in idle:
+        tab.page.context.close()
+
+
 @pytest.fixture
-def visit(chromium: Any) -> Iterator[Callable[..., Any]]:
+def visit(chromium: Any, _idle_tabs: list[_Tab]) -> Iterator[Callable[..., Any]]:
     """Return a function that opens a page, and check that it had no trouble when the test ends."""
-    contexts: list[Any] = []
-    troubles: list[str] = []
+    used: list[_Tab] = []
 
     def open_page(
         path: Path, *, width: int = 1280, colours: str = "light", script: bool = True
     ) -> Any:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900},
-            color_scheme=colours,
-            java_script_enabled=script,
-            offline=True,
-        )
-        contexts.append(context)
-        own = path.as_uri()
-        context.on("console", lambda each: troubles.append(each.text))
-        context.on("weberror", lambda each: troubles.append(str(each.error)))
-        context.on(
-            "request",
-            lambda each: (
-                each.url == own or each.url.startswith("data:") or troubles.append(each.url)
-            ),
-        )
-        page = context.new_page()
-        page.goto(own)
-        return page
+        tab = next((each for each in _idle_tabs if each.script == script), None)
+        if tab is None:
+            tab = _Tab(chromium, script=script)
+        else:
+            _idle_tabs.remove(tab)
+        used.append(tab)
+        return tab.open(path, width, colours)
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for tab in used:
+        tab.page.evaluate("0")  # after what the page has done before
+    troubles = [each for tab in used for each in tab.troubles]
+    _idle_tabs.extend(used)
     assert troubles == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -20,10 +21,12 @@ from pynwb import NWBHDF5IO
 from roiextractors import NwbImagingExtractor
 from scipy.sparse import csc_matrix
 
-from nwb_ophys import write_report
 from nwb_ophys.cli import main
 from nwb_ophys.documents import dump_yaml
 from nwb_ophys.inspection import inspect_file
+from nwb_ophys.reports.failures import Unreadable
+from nwb_ophys.reports.rendering import render_report
+from nwb_ophys.reports.report import gather_report
 
 # Suite2p's own NWB file states who made the device, and not which model it is: there is no other
 # place for that than the field of which pynwb warns when it reads a file.
@@ -131,6 +134,12 @@ def converted(
     return convert
 
 
+@pytest.fixture(scope="module")
+def report_of(converted: Any) -> Any:
+    """Return a function that gathers the report of a recording once."""
+    return functools.cache(lambda name: gather_report(converted(name)))
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[Any]:
     with NWBHDF5IO(path, "r") as io:
@@ -155,11 +164,11 @@ def test_is_valid_and_the_inspector_finds_nothing_avoidable(converted, name):
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_its_report_can_be_read_in_a_browser(converted, visit, name, tmp_path):
-    path = write_report(converted(name), tmp_path / "report.html")
+def test_its_report_can_be_read_in_a_browser(report_of, visit, name, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(render_report(report_of(name)), encoding="utf-8")
     # The dark colours have the same layout; tests/reports/test_in_browser.py looks at them.
-    for width in (1280, 400):
-        check_nothing_is_cut_off(visit, path, name, width, "light")
+    check_nothing_is_cut_off(visit, path, name, [(1280, "light"), (400, "light")])
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
@@ -619,13 +628,8 @@ def test_caimans_rois_lie_on_the_cells_of_the_movie(converted, data_folder):
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_its_report_shows_everything(converted, name, tmp_path):
-    from nwb_ophys.reports.failures import Unreadable
-    from nwb_ophys.reports.rendering import render_report
-    from nwb_ophys.reports.report import gather_report
-
-    path = converted(name)
-    report = gather_report(path)
+def test_its_report_shows_everything(converted, report_of, name):
+    path, report = converted(name), report_of(name)
     parts = [report.session, report.timing, report.storage, report.origin, report.verdict]
     parts += [*report.movies, *report.tables, *report.traces, *report.pictures]
     parts += [each.statistics for each in report.movies]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +82,8 @@ def assert_movie(path: Path, backend: str, movie: np.ndarray) -> None:
 
 @SMALL
 @given(movie=movies())
-def test_arrays(movie: np.ndarray) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def test_arrays(tmp_path: Path, movie: np.ndarray) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         path = convert(NumpyImagingInterface(movie, 30.0), Path(folder))
         with h5py.File(path, "r") as file:  # a reader that knows nothing of NWB
             stored = file["acquisition/TwoPhotonSeries/data"]
@@ -92,16 +93,16 @@ def test_arrays(movie: np.ndarray) -> None:
 
 @SMALL
 @given(movie=movies(planes=3))
-def test_volumes_in_arrays(movie: np.ndarray) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def test_volumes_in_arrays(tmp_path: Path, movie: np.ndarray) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         path = convert(NumpyImagingInterface(movie, 30.0), Path(folder))
         assert_movie(path, "hdf5", movie)
 
 
 @settings(SMALL, max_examples=10)
 @given(movie=movies())
-def test_arrays_in_zarr(movie: np.ndarray) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def test_arrays_in_zarr(tmp_path: Path, movie: np.ndarray) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         path = convert(NumpyImagingInterface(movie, 30.0), Path(folder), "zarr")
         assert_movie(path, "zarr", movie)
 
@@ -112,8 +113,8 @@ def test_arrays_in_zarr(movie: np.ndarray) -> None:
     compression=st.sampled_from([None, "zlib", "lzw"]),
     bigtiff=st.booleans(),
 )
-def test_tiff(movie: np.ndarray, compression: str | None, bigtiff: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def test_tiff(tmp_path: Path, movie: np.ndarray, compression: str | None, bigtiff: bool) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         source = write_tiff(Path(folder) / "a.tif", movie, compression=compression, bigtiff=bigtiff)
         interface = TiffImagingInterface(source, 30.0)
         assert_movie(convert(interface, Path(folder)), "hdf5", movie)
@@ -121,8 +122,8 @@ def test_tiff(movie: np.ndarray, compression: str | None, bigtiff: bool) -> None
 
 @SMALL
 @given(movie=movies(dtypes=("int16", "uint16"), planes=3), flyback=st.integers(0, 2))
-def test_scanimage(movie: np.ndarray, flyback: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def test_scanimage(tmp_path: Path, movie: np.ndarray, flyback: int) -> None:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         (source,) = write_scanimage(
             Path(folder) / "a.tif", movie, num_flyback_frames=flyback if movie.shape[3] > 1 else 0
         )
@@ -137,10 +138,10 @@ def test_scanimage(movie: np.ndarray, flyback: int) -> None:
 
 @settings(SMALL, max_examples=15)
 @given(movie=movies(), data=st.data())
-def test_any_chunks_and_buffers_give_the_same(movie: np.ndarray, data: Any) -> None:
+def test_any_chunks_and_buffers_give_the_same(tmp_path: Path, movie: np.ndarray, data: Any) -> None:
     shape = (movie.shape[0], movie.shape[2], movie.shape[1])
     chunk = tuple(data.draw(st.integers(1, size)) for size in shape)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
         path = convert(
             NumpyImagingInterface(movie, 30.0),
             Path(folder),
@@ -218,27 +219,30 @@ def _arrays(folder: Path, cells: Any) -> Any:
 SEGMENTATIONS = {"suite2p": _suite2p, "caiman": _caiman, "arrays": _arrays}
 
 
-@pytest.fixture(params=SEGMENTATIONS)
-def opened(request, tmp_path, cells) -> Any:
-    """Function that opens the cells in each format; the test calls it and closes the interface."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return lambda: SEGMENTATIONS[request.param](folder, cells)
+@pytest.fixture(scope="module", params=SEGMENTATIONS)
+def opened(request, tmp_path_factory, cells) -> Any:
+    """Interface of the cells in each format; no test changes it or its files."""
+    return SEGMENTATIONS[request.param](tmp_path_factory.mktemp("source"), cells)
+
+
+@pytest.fixture(scope="module")
+def converted(opened, tmp_path_factory) -> Any:
+    """Function that returns the file with the cells of a format; no test changes it."""
+    folder = tmp_path_factory.mktemp("converted")
+    return functools.cache(lambda backend: convert(opened, folder, backend))
 
 
 def _table(nwbfile: Any, name: str = "PlaneSegmentation") -> Any:
     return nwbfile.processing["ophys"]["ImageSegmentation"][name]
 
 
-def test_the_three_forms_of_a_mask_are_one(tmp_path, backend, cells, opened):
+def test_the_three_forms_of_a_mask_are_one(tmp_path, backend, cells, opened, converted):
     """Image masks, pixel lists and the bright pixels of the movie are the same pixels."""
     expected = cells.image_masks()
-    interface = opened()
-    images = convert(interface, tmp_path, backend)
-    with reading(images, backend) as nwbfile:
+    with reading(converted(backend), backend) as nwbfile:
         found = np.swapaxes(_table(nwbfile)["image_mask"][:], 1, 2)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-    lists = convert(interface, tmp_path, backend, mask_type="pixel")
+    lists = convert(opened, tmp_path, backend, mask_type="pixel")
     with reading(lists, backend) as nwbfile:
         table = _table(nwbfile)
         for index, image in enumerate(expected):
@@ -282,7 +286,7 @@ def test_voxel_masks_of_volumes(tmp_path, backend):
 
 
 def test_no_masks(tmp_path, backend, cells, opened):
-    path = convert(opened(), tmp_path, backend, mask_type=None)
+    path = convert(opened, tmp_path, backend, mask_type=None)
     with reading(path, backend) as nwbfile:
         table = _table(nwbfile)
         assert len(table.id) == cells.num_cells
@@ -290,9 +294,8 @@ def test_no_masks(tmp_path, backend, cells, opened):
         assert all(len(mask) == 0 for mask in table["pixel_mask"][:])
 
 
-def test_traces(tmp_path, backend, cells, opened):
-    path = convert(opened(), tmp_path, backend)
-    with reading(path, backend) as nwbfile:
+def test_traces(backend, cells, converted):
+    with reading(converted(backend), backend) as nwbfile:
         traces = nwbfile.processing["ophys"]["Fluorescence"]
         raw = traces["RoiResponseSeries"]
         np.testing.assert_allclose(raw.data[:], cells.fluorescence, rtol=1e-6)
@@ -306,7 +309,7 @@ def test_traces(tmp_path, backend, cells, opened):
 
 
 def test_selected_rois_keep_their_traces_masks_and_ids(tmp_path, backend, cells, opened):
-    path = convert(opened(), tmp_path, backend, roi_ids=[3, 1])
+    path = convert(opened, tmp_path, backend, roi_ids=[3, 1])
     with reading(path, backend) as nwbfile:
         table = _table(nwbfile)
         assert list(table.id[:]) == [3, 1]
@@ -321,9 +324,8 @@ def test_selected_rois_keep_their_traces_masks_and_ids(tmp_path, backend, cells,
             assert list(table["ROICentroids"][row]) == list(centre)
 
 
-def test_what_roiextractors_reads_back(tmp_path, cells, opened):
-    path = convert(opened(), tmp_path)
-    extractor = NwbSegmentationExtractor(path)
+def test_what_roiextractors_reads_back(cells, converted):
+    extractor = NwbSegmentationExtractor(converted("hdf5"))
     try:
         assert extractor.get_num_rois() == cells.num_cells
         masks = np.moveaxis(extractor.get_roi_image_masks(), -1, 0)

@@ -6,6 +6,7 @@ Screenshots are written to the folder that ``NWB_OPHYS_SCREENSHOTS`` names; thos
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -35,19 +36,40 @@ def address(root):
         yield address
 
 
-@pytest.fixture
-def context(chromium, address):
-    """A window with the cookie, in which no request leaves the page and no error is logged."""
-    context = chromium.new_context(viewport={"width": 1180, "height": 860})
+@pytest.fixture(scope="module")
+def window(chromium, address):
+    """A window with the cookie and one tab, for all tests: a new one takes half a second."""
+    context = chromium.new_context()
     context.set_default_timeout(30_000)  # a process starts, perhaps on a busy machine
-    troubles: list[str] = []
-    context.on("console", lambda m: m.type == "error" and troubles.append(m.text))
-    context.on("weberror", lambda error: troubles.append(str(error.error)))
-    own = f"http://127.0.0.1:{address.port}/"
-    context.on("request", lambda r: _is_own(r.url, own) or troubles.append(r.url))
     context.new_page().goto(address.url)
     yield context
     context.close()
+
+
+@pytest.fixture
+def context(window, address):
+    """A window with one tab, in which no request leaves the page and no error is logged."""
+    troubles: list[str] = []
+    own = f"http://127.0.0.1:{address.port}/"
+    listeners = {
+        "console": lambda m: m.type == "error" and troubles.append(m.text),
+        "weberror": lambda error: troubles.append(str(error.error)),
+        "request": lambda r: _is_own(r.url, own) or troubles.append(r.url),
+    }
+    (page,) = window.pages or [window.new_page()]
+    page.set_viewport_size({"width": 1180, "height": 860})
+    page.emulate_media(color_scheme="light")
+    for event, listener in listeners.items():
+        window.on(event, listener)
+    yield window
+    for page in window.pages[1:]:
+        page.close()
+    for page in window.pages:
+        page.unroute_all()
+        page.evaluate("sessionStorage.clear()")
+        page.goto("about:blank")  # which listens to no events
+    for event, listener in listeners.items():
+        window.remove_listener(event, listener)
     expected = "the server responded with a status of 422"  # a wrong value
     assert [each for each in troubles if expected not in each] == []
 
@@ -342,8 +364,21 @@ def test_the_work_goes_on_while_no_tab_is_open(page, context, address, root):
     assert (folder.parent / "M7.nwb").is_file()
 
 
-def test_cancel_leaves_nothing_midway(page, root):
-    folder = _movie(root / "cancel" / "M7", num_frames=3000, size=160)
+@pytest.fixture(scope="module")
+def long_movie(tmp_path_factory):
+    """Return a function that puts a movie into a new folder, whose conversion takes seconds."""
+    source = _movie(tmp_path_factory.mktemp("long") / "M7", num_frames=3000, size=160)
+
+    def put(folder: Path) -> Path:
+        folder.mkdir(parents=True)
+        os.link(source / "movie.tif", folder / "movie.tif")
+        return folder
+
+    return put
+
+
+def test_cancel_leaves_nothing_midway(page, root, long_movie):
+    folder = long_movie(root / "cancel" / "M7")
     _open(page, folder)
     _go_to_convert(page)
     page.get_by_label("Compression").select_option("gzip:9")
@@ -361,8 +396,8 @@ def test_cancel_leaves_nothing_midway(page, root):
     assert [each.name for each in folder.parent.iterdir()] == ["M7"]
 
 
-def test_the_focus_is_not_lost(page, root):
-    folder = _movie(root / "focus" / "M7", num_frames=3000, size=160)
+def test_the_focus_is_not_lost(page, root, long_movie):
+    folder = long_movie(root / "focus" / "M7")
     _open(page, folder)
     page.get_by_role("link", name="Look at it").click()
     page.wait_for_url("**/look")  # and until its script hears a button
@@ -460,15 +495,14 @@ def axe() -> str:
     return Path(package.__file__).with_name("axe.min.js").read_text("utf-8")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_steps_are_accessible(page, context, address, root, axe, scheme):
-    _open(page, _movie(root / f"axe-{scheme}" / "M7"))
+def test_the_steps_are_accessible(page, address, root, axe):
+    _open(page, _movie(root / "axe" / "M7"))
     _step(page, "Metadata")
     _put(page, "NWBFile.session_start_time", "yesterday")  # an error is on the page, too
     page.wait_for_selector(".fault")
-    page.emulate_media(color_scheme=scheme)
     found = []
-    for step in _STEPS:
+    for scheme, step in itertools.product(("light", "dark"), _STEPS):
+        page.emulate_media(color_scheme=scheme)
         page.goto(_url(address, step))
         for width in (1280, 400):
             page.set_viewport_size({"width": width, "height": 900})
@@ -476,7 +510,7 @@ def test_the_steps_are_accessible(page, context, address, root, axe, scheme):
             # No text is cut off, and nothing moves sideways.
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (step, width)
         page.evaluate(axe)
-        found += [(step, each) for each in _violations(page)]
+        found += [(step, scheme, each) for each in _violations(page)]
     assert found == []
     page.evaluate("document.querySelector('main').append(new Image())")
     assert [rule for rule, _ in _violations(page)] == ["image-alt"]

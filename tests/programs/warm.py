@@ -6,16 +6,18 @@ and outputs, as any program that a shell starts.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,11 @@ with socket.socket(socket.AF_UNIX) as link:
 sys.exit(ended[0] if ended else 70)
 """
 _LENGTH = 4
+# What the package imports within functions.
+_OTHERS = (
+    *("PIL.Image", "fsspec", "hdf5plugin", "hdmf_zarr", "imagecodecs", "nwbinspector", "psutil"),
+    *("resource", "scipy.io", "tifffile", "threadpoolctl"),
+)
 _KINDS = {"nwb-ophys": "command", "python": "interpreter"}
 
 
@@ -65,10 +72,7 @@ def warm_programs(folder: Path) -> Iterator[Path]:
 
 def _serve(address: str) -> None:
     """Run each command that comes in a fork of this process."""
-    import nwb_ophys.cli
-    import nwb_ophys.interfaces.writing
-    import nwb_ophys.reports  # noqa: F401
-
+    _import_everything()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that ended forks are forgotten
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(address)
@@ -82,6 +86,19 @@ def _serve(address: str) -> None:
                 _answer(link)
                 os._exit(0)
             link.close()
+
+
+def _import_everything() -> None:
+    """Import what commands import when they need it, and keep it from the collector."""
+    import nwb_ophys
+
+    found = pkgutil.walk_packages(nwb_ophys.__path__, "nwb_ophys.", onerror=lambda name: None)
+    own = [each.name for each in found if not each.name.endswith("__main__")]
+    for name in (*own, *_OTHERS):
+        with suppress(ImportError):  # of an optional package, which a command would miss, too
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
 
 
 def _answer(link: socket.socket) -> None:

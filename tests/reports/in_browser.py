@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,19 @@ LOOKS = ((1280, "light"), (1280, "dark"), (400, "light"))
 
 
 def check_nothing_is_cut_off(
-    visit: Callable[..., Any], path: Path, name: str, width: int, colours: str
+    visit: Callable[..., Any], path: Path, name: str, looks: Sequence[tuple[int, str]]
 ) -> None:
-    """Open a page in a window of some width, and check that all of it can be read."""
+    """Open a page in windows of some widths and colours, and check that all of it can be read."""
+    (width, colours), *_ = looks
     page = visit(path, width=width, colours=colours)
-    assert page.evaluate(_CUT_OFF) == [], name
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, name
-    keep(page, f"{name}_{width}_{colours}")
+    for index, (width, colours) in enumerate(looks):
+        if index:
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=colours)
+            page.reload()
+        assert page.evaluate(_CUT_OFF) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        keep(page, f"{name}_{width}_{colours}")
 
 
 def keep(page: Any, name: str) -> None:

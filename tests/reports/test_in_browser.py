@@ -66,10 +66,9 @@ def _converted(path, target):
     return target
 
 
-@pytest.mark.parametrize(("width", "colours"), LOOKS)
-def test_nothing_is_cut_off_and_nothing_is_requested(pages, visit, width, colours):
+def test_nothing_is_cut_off_and_nothing_is_requested(pages, visit):
     for name, path in pages.items():
-        check_nothing_is_cut_off(visit, path, name, width, colours)
+        check_nothing_is_cut_off(visit, path, name, LOOKS)
 
 
 def test_a_page_prints_in_whole(pages, visit):
