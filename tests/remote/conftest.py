@@ -14,7 +14,7 @@ import boto3
 import fsspec.config
 import numpy as np
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import nwb_ophys
@@ -59,7 +59,8 @@ class FaultyStore:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, str]] = []
         self.ranges: list[str] = []
-        self._store = DomainDispatcherApplication(create_backend_app)
+        # The application for all services lists moto's folders, for each request.
+        self._store = create_backend_app("s3")
 
     def fail(self, method: str, query: str = "", path: str = "", **how: Any) -> Fault:
         """Let requests fail of a method whose query and path contain texts."""
@@ -102,6 +103,8 @@ def _cut(connection: socket.socket) -> None:
 
 
 class _Silent(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # which keeps connections open, as a real store does
+
     def log(self, *_: Any) -> None:
         """Print nothing."""
 
