@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -14,6 +16,7 @@ import boto3
 import fsspec.config
 import numpy as np
 import pytest
+import s3fs.core
 from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -150,6 +153,10 @@ class Bucket:
         self.client.put_object(Bucket=self.name, Key=key, Body=data)
 
 
+async def _nap(seconds: float) -> None:
+    await asyncio.sleep(seconds / 50)
+
+
 @pytest.fixture
 def bucket(server: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch, request: Any) -> Any:
     app, endpoint = server
@@ -160,6 +167,8 @@ def bucket(server: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch, req
     settings = {"endpoint_url": endpoint, "config_kwargs": {"retries": {"max_attempts": 1}}}
     monkeypatch.setitem(fsspec.config.conf, "s3", settings)
     monkeypatch.setattr(stores, "_FIRST_PAUSE", 0.01)
+    # s3fs repeats requests, too, with pauses of two seconds in all.
+    monkeypatch.setattr(s3fs.core, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": _nap}))
     monkeypatch.setattr(uploads, "PART_BYTES", PART_BYTES)
     client = boto3.client("s3", endpoint_url=endpoint)
     name = f"bucket-{abs(hash(request.node.nodeid)):x}"
