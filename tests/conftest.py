@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import itertools
 import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
-import pynwb.validation
 import pytest
-from hdmf.build import BuildManager
 from hypothesis import HealthCheck, settings
+from prepared_schemas import prepared_schemas
 from quick_arguments import quick_arguments
 
 # A loaded machine is slow, which is no fault of the code.
@@ -49,7 +47,7 @@ if np.__version__.startswith("1."):
     sys.modules["numpy._core.multiarray"] = np.core.multiarray
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Put the folders of the tests into memory, which is written in half the time of a disk.
 
     A stated ``--basetemp`` or ``PYTEST_DEBUG_TEMPROOT`` says otherwise.
@@ -57,6 +55,30 @@ def pytest_configure() -> None:
     memory = Path("/dev/shm")
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ENOUGH_MEMORY:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+    if sys.dont_write_bytecode and sys.pycache_prefix is None:
+        _share_compiled_code(config)
+
+
+def _share_compiled_code(config: pytest.Config) -> None:
+    """Let the processes that tests start compile the package once, for as long as the tests run.
+
+    Where ``PYTHONDONTWRITEBYTECODE`` keeps the source free of compiled code, each of them would
+    compile all modules again, which takes a third of its start.
+    """
+    is_worker = hasattr(config, "workerinput")
+    if not is_worker:
+        folder = tempfile.mkdtemp(
+            prefix="nwb_ophys-compiled-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")
+        )
+        os.environ[_COMPILED] = folder
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # The workers of pytest-xdist themselves read what was compiled with the packages.
+    if is_worker or not config.getoption("numprocesses", None):
+        os.environ["PYTHONPYCACHEPREFIX"] = os.environ[_COMPILED]
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+_COMPILED = "NWB_OPHYS_TEST_COMPILED"
 
 
 # The folders of tests that passed are removed, so that the others have some hundred megabytes.
@@ -194,69 +216,9 @@ def _arguments_of_hdmf_are_compared_quickly() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _schemas_are_prepared_once() -> Iterator[None]:
-    """Prepare the schemas of a file for ``pynwb.validate`` once, not again for each file.
-
-    Almost all files have the same schemas, which take longer than their comparison with a file.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        validation = pynwb.validation
-        read = validation.get_cached_namespaces_to_validate
-        patch.setattr(validation, "get_cached_namespaces_to_validate", _reading_once(read))
-        patch.setattr(validation, "ValidatorMap", _making_once(validation.ValidatorMap))
+    """Prepare the schemas of a file for ``pynwb.validate`` once, not again for each file."""
+    with prepared_schemas():
         yield
-
-
-def _reading_once(read: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function that reads the schemas stored in a file, each text of them once."""
-    known: dict[Any, Any] = {}
-
-    def call(path: Any = None, driver: Any = None, aws_region: Any = None, io: Any = None) -> Any:
-        is_hdf5 = io is None and driver is None and h5py.is_hdf5(path)
-        with h5py.File(path) if is_hdf5 else nullcontext(io and io._file) as root:
-            texts = _stored_schemas(root)
-        if not texts:
-            return read(path=path, driver=driver, aws_region=aws_region, io=io)
-        if texts not in known:
-            known[texts] = read(path=path, io=io)
-        names, manager, dependencies = known[texts]
-        return names, BuildManager(manager.type_map), dependencies
-
-    return call
-
-
-def _stored_schemas(root: Any) -> Any:
-    """Return the names and the texts of the schemas in an open file; None without any."""
-    if root is None or ".specloc" not in root.attrs:
-        return None
-    group, found = root[root.attrs[".specloc"]], {}
-    if hasattr(group, "visititems"):
-        group.visititems(lambda name, each: found.update({name: each}))
-    else:  # of Zarr 3
-        found = dict(group.members(max_depth=None))
-    return tuple((name, str(each[()])) for name, each in found.items() if hasattr(each, "dtype"))
-
-
-def _making_once(make: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function that makes the validator of a namespace, for the latest ones once."""
-
-    @functools.lru_cache(maxsize=4)
-    def of_identity(found: _Identity) -> Any:
-        return make(found.value)
-
-    return lambda namespace: of_identity(_Identity(namespace))
-
-
-class _Identity:
-    """Key of an object that has no hash; equal to that of the same object only."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.value is self.value
 
 
 @pytest.fixture(autouse=True)

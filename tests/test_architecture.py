@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
+from trees import FILES, PACKAGE, last_name, nodes_of, tree_of
 
 # Rooms of one storey do not import each other; a room imports only from storeys below.
 STOREYS = (
@@ -42,8 +42,6 @@ MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 40
 MAX_CLASS_DEPTH = 3
 
-FILES = sorted(PACKAGE.rglob("*.py"))
-
 
 def _module(path: Path) -> str:
     name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
@@ -66,23 +64,20 @@ def _format(module: str) -> str | None:
 
 
 @cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
 def _for_types_only(tree: ast.AST) -> set[int]:
     """Return the nodes within ``if TYPE_CHECKING``, which nothing imports when it runs."""
     found: set[int] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+    for node in nodes_of(tree):
+        if isinstance(node, ast.If) and last_name(node.test) == "TYPE_CHECKING":
             found |= {id(inner) for statement in node.body for inner in ast.walk(statement)}
     return found
 
 
-def _imports(tree: ast.AST) -> set[str]:
+@cache
+def _imports(tree: ast.AST) -> frozenset[str]:
     """Return the names that a tree imports, those of modules and what is taken from them."""
     names, left_out = set(), _for_types_only(tree)
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if id(node) in left_out:
             continue
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -90,13 +85,13 @@ def _imports(tree: ast.AST) -> set[str]:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def _imported_modules(path: Path) -> set[str]:
     """Return the modules of this package that a file imports, functions included."""
-    found, left_out = set(), _for_types_only(_tree(path))
-    for node in ast.walk(_tree(path)):
+    found, left_out = set(), _for_types_only(tree_of(path))
+    for node in nodes_of(tree_of(path)):
         if id(node) in left_out:
             continue
         if isinstance(node, ast.ImportFrom) and node.module and node.module in MODULES:
@@ -146,7 +141,7 @@ def of_every_file(check: Callable[[tuple[Path, ast.Module, str]], None]) -> Call
         faults = []
         for path in FILES:
             try:
-                check((path, _tree(path), path.read_text(encoding="utf-8")))
+                check((path, tree_of(path), path.read_text(encoding="utf-8")))
             except AssertionError as error:
                 faults.append(f"{path.relative_to(PACKAGE)}: {error}")
         assert not faults, "\n".join(faults)
@@ -200,7 +195,7 @@ def test_a_format_imports_no_other_format(source):
 @of_every_file
 def test_no_relative_imports(source):
     path, tree, _ = source
-    relative = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.level]
+    relative = [n for n in nodes_of(tree) if isinstance(n, ast.ImportFrom) and n.level]
     assert not relative, f"{path} imports relatively"
 
 
@@ -234,12 +229,12 @@ def _code_names(tree: ast.Module) -> Iterator[str]:
     """Yield the identifiers and the texts of a file, but not its docstrings."""
     documentation = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             if id(node) not in documentation:
                 yield node.value
@@ -286,14 +281,14 @@ def test_the_name_of_a_backend_stands_in_its_own_file_and_its_row(source):
         return
     defaults = {
         id(default)
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         for default in (*node.args.defaults, *node.args.kw_defaults)
         if default is not None
     }
     known = [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes_of(tree)
         if isinstance(node, ast.Constant)
         and node.value in ("hdf5", "zarr")
         and id(node) not in defaults
@@ -362,7 +357,7 @@ def test_files_are_short(source):
 @of_every_file
 def test_functions_are_short(source):
     path, tree, _ = source
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             docstring = ast.get_docstring(node, clean=False)
             first = node.body[1] if docstring is not None and len(node.body) > 1 else node.body[0]

@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
-FILES = sorted(PACKAGE.rglob("*.py"))
+from trees import FILES, PACKAGE, last_name, nodes_of, tree_of
 
 OPENINGS = ("What", "Whether", "Which", "How", "Of", "By", "Where")
 PHRASES = re.compile(r"\b(?:told|taken\s+for|none\s+of|so\s+many|anew)\b", re.IGNORECASE)
@@ -63,7 +61,7 @@ def faults_of_docstrings(tree: ast.Module) -> list[str]:
 def _documented(
     tree: ast.Module,
 ) -> Iterator[tuple[ast.Module | ast.ClassDef | ast.FunctionDef, bool]]:
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Module):
             yield node, True
         elif isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -135,9 +133,9 @@ def faults_of_ends(tree: ast.Module) -> list[str]:
 
 
 def _raised(tree: ast.AST) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            name = ast.unparse(node.exc.func)
+            name = last_name(node.exc.func)
             # Errors of Python's own protocols, whose argument is a key or a code, and reasons
             # that become a part of the message of another error.
             others = ("Exit", "AttributeError", "KeyError", "StopIteration", "DocumentError")
@@ -147,8 +145,8 @@ def _raised(tree: ast.AST) -> Iterator[ast.Call]:
 
 def _messages(tree: ast.AST) -> Iterator[ast.Call]:
     yield from _raised(tree)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("warnings.warn", "warn"):
+    for node in nodes_of(tree):
+        if isinstance(node, ast.Call) and last_name(node.func) == "warn":
             yield node
 
 
@@ -166,7 +164,7 @@ def _words(text: ast.AST) -> str:
 def faults_of_attrs(tree: ast.Module) -> list[str]:
     """Return the imports of attrs other than ``import attrs``."""
     found = []
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in (
             "attr",
             "attrs",
@@ -183,7 +181,7 @@ def faults_of_attrs(tree: ast.Module) -> list[str]:
 def faults_of_names(tree: ast.Module) -> list[str]:
     """Return the names of version 0.1 that are still in use."""
     found = []
-    for node in ast.walk(tree):
+    for node in nodes_of(tree):
         if isinstance(node, ast.alias) and OLD_NAMES.get(node.asname or "") == node.name:
             continue  # an alias that keeps a public name of version 0.1
         for name in _names(node):
@@ -224,7 +222,7 @@ def _holds_paths_of_keys(path: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def trees():
-    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+    return {path: tree_of(path) for path in FILES}
 
 
 @pytest.mark.parametrize("rule", RULES)

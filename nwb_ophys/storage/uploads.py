@@ -78,6 +78,11 @@ class Digests:
         sum_of_gcs = info.get("md5Hash")
         return not sum_of_gcs or sum_of_gcs == base64.b64encode(self.whole.digest()).decode()
 
+    def are_confirmed_by(self, answer: Any) -> bool:
+        """Return whether the answer to an upload states the sum of these bytes."""
+        stated = answer.get("ETag") if isinstance(answer, dict) else None
+        return str(stated).strip('"').lower() == self.whole.hexdigest()
+
 
 @attrs.frozen
 class Upload:
@@ -273,6 +278,8 @@ def put_file(
 ) -> None:
     """Upload a file and compare its size and its checksum with those that the store states.
 
+    The store is asked for them only if its answer to the upload does not state the checksum.
+
     Parameters
     ----------
     store : Store
@@ -296,7 +303,9 @@ def put_file(
         data = local.read_bytes()
         digests.add(data)
         check()
-        retried(lambda: store.fs.pipe_file(path, data), stop.is_set)
+        answer = retried(lambda: store.fs.pipe_file(path, data), stop.is_set)
+        if digests.are_confirmed_by(answer):
+            return
     else:
         digests = _put_in_parts(store, local, path, part_size(size), stop, check)
     _compare(store, local, path, digests)

@@ -19,6 +19,8 @@ import neuroconv
 import numpy as np
 import pynwb
 from neuroconv.tools.testing import mock_interfaces
+from prepared_schemas import prepared_schemas
+from quick_arguments import quick_arguments
 
 from nwb_ophys import NumpyImagingInterface, NumpySegmentationInterface, OphysConverter
 
@@ -135,4 +137,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    with quick_arguments(), prepared_schemas():
+        main(Path(sys.argv[1]))

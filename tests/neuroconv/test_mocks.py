@@ -30,8 +30,8 @@ MOCKS = [
 
 # One test, since the table takes long, and each process of the tests would make it again.
 def test_every_mock_interface_beside_ours(tmp_path: Path) -> None:
-    package = Path(nwb_ophys.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(package)}
+    paths = [Path(nwb_ophys.__file__).parents[1], SCRIPT.parents[1] / "programs"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))}
     subprocess.run([sys.executable, SCRIPT, tmp_path], env=environment, cwd=tmp_path, check=True)
     table = json.loads((tmp_path / "table.json").read_text())
     assert sorted(table) == MOCKS

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -14,7 +16,8 @@ import boto3
 import fsspec.config
 import numpy as np
 import pytest
-from moto.server import DomainDispatcherApplication, create_backend_app
+import s3fs.core
+from moto.server import create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import nwb_ophys
@@ -59,7 +62,8 @@ class FaultyStore:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, str]] = []
         self.ranges: list[str] = []
-        self._store = DomainDispatcherApplication(create_backend_app)
+        # The application for all services lists moto's folders, for each request.
+        self._store = create_backend_app("s3")
 
     def fail(self, method: str, query: str = "", path: str = "", **how: Any) -> Fault:
         """Let requests fail of a method whose query and path contain texts."""
@@ -102,6 +106,8 @@ def _cut(connection: socket.socket) -> None:
 
 
 class _Silent(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"  # which keeps connections open, as a real store does
+
     def log(self, *_: Any) -> None:
         """Print nothing."""
 
@@ -147,6 +153,10 @@ class Bucket:
         self.client.put_object(Bucket=self.name, Key=key, Body=data)
 
 
+async def _nap(seconds: float) -> None:
+    await asyncio.sleep(seconds / 50)
+
+
 @pytest.fixture
 def bucket(server: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch, request: Any) -> Any:
     app, endpoint = server
@@ -157,6 +167,8 @@ def bucket(server: tuple[FaultyStore, str], monkeypatch: pytest.MonkeyPatch, req
     settings = {"endpoint_url": endpoint, "config_kwargs": {"retries": {"max_attempts": 1}}}
     monkeypatch.setitem(fsspec.config.conf, "s3", settings)
     monkeypatch.setattr(stores, "_FIRST_PAUSE", 0.01)
+    # s3fs repeats requests, too, with pauses of two seconds in all.
+    monkeypatch.setattr(s3fs.core, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": _nap}))
     monkeypatch.setattr(uploads, "PART_BYTES", PART_BYTES)
     client = boto3.client("s3", endpoint_url=endpoint)
     name = f"bucket-{abs(hash(request.node.nodeid)):x}"

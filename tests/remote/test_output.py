@@ -21,6 +21,7 @@ import nwb_ophys
 from nwb_ophys.cli import main
 from nwb_ophys.errors import ArgumentError, OutputError, OutputExistsError
 from nwb_ophys.remote.paths import RemotePath
+from nwb_ophys.remote.stores import open_store
 from nwb_ophys.storage import uploads
 from nwb_ophys.tools import write_imaging
 
@@ -90,6 +91,30 @@ def test_a_folder_can_be_opened_only_when_it_is_complete(bucket, convert):
     order = [path.partition(".zarr/")[2] for path in put]
     assert order[-3:] == [".zattrs", ".zgroup", ".zmetadata"]
     assert not {".zgroup", ".zmetadata"} & set(order[:-3])
+    # The answer to each request states the checksum, so that no second request asks for it.
+    assert sum(method == "HEAD" for method, _, _ in bucket.app.requests) < len(put) / 4
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data[:-1] + b"?"])
+def test_a_small_object_that_is_stored_otherwise_is_noticed(bucket, convert, monkeypatch, change):
+    store = open_store(RemotePath(f"{bucket.url}/session.nwb.zarr")).fs
+    put = store.pipe_file
+
+    def put_other(path, data):
+        return put(path, change(data) if path.endswith(f"{DATA}/.zarray") else data)
+
+    monkeypatch.setattr(store, "pipe_file", put_other)
+    with pytest.raises(OutputError, match="not stored as it was sent"):
+        convert(f"{bucket.url}/session.nwb.zarr", stub_test=True)
+    assert _nothing_is_left(bucket)
+
+
+@pytest.mark.parametrize("answer", [None, "", {}, {"ETag": None}, {"ETag": '"abc-2"'}])
+def test_an_answer_without_the_checksum_confirms_nothing(answer):
+    digests = uploads.Digests()
+    digests.add(b"abc")
+    assert not digests.are_confirmed_by(answer)
+    assert digests.are_confirmed_by({"ETag": '"900150983cd24fb0d6963f7d28e17f72"'})
 
 
 def test_a_part_that_is_refused_once_is_sent_again(bucket, convert, tmp_path, movie):

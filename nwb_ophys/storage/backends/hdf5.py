@@ -53,7 +53,7 @@ from nwb_ophys.storage.backends.hdf5_parts import (
     lacks_chunks,
 )
 from nwb_ophys.storage.backends.hdf5_reading import check_chunks, checked
-from nwb_ophys.storage.backends.hdf5_schemas import store_schemas
+from nwb_ophys.storage.backends.schemas import store_in_hdf5
 from nwb_ophys.storage.checksums import fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_LEVEL,
@@ -160,7 +160,7 @@ class Hdf5Backend(Backend):
     def write_nwbfile(self, io: Any, nwbfile: Any) -> None:
         """Write an ``NWBFile``, and the schemas of its types that the file does not have."""
         io.write(nwbfile, cache_spec=False)
-        store_schemas(root_of(io), io.manager.namespace_catalog)
+        store_in_hdf5(root_of(io), io.manager.namespace_catalog)
 
     def recognises(self, path: Path) -> bool:
         """Return whether the path is a file with the signature of HDF5."""

@@ -27,6 +27,7 @@ from nwb_ophys.storage.backends.base import (
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
+from nwb_ophys.storage.backends.schemas import store_in_zarr
 from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_in_words, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
@@ -43,7 +44,7 @@ from nwb_ophys.storage.backends.zarr_places import check_not_gone
 from nwb_ophys.storage.compression import KEEP_FILTERS, Compression, parse_compression
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape
-from nwb_ophys.storage.hdmf.internals import set_object_codec, settings_of
+from nwb_ophys.storage.hdmf.internals import root_of, set_object_codec, settings_of
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder
 from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.stored_objects import StoredObject
@@ -113,6 +114,12 @@ class ZarrBackend(ZarrFolder):
         io.reach = current_reach() or reach_of([path])
         io.remote = path if isinstance(path, RemotePath) else None
         return io
+
+    def write_nwbfile(self, io: Any, nwbfile: Any) -> None:
+        """Write an ``NWBFile``, the schemas that the store lacks, and one copy of all metadata."""
+        io.write(nwbfile, cache_spec=False, consolidate_metadata=False)
+        store_in_zarr(root_of(io), io.manager.namespace_catalog)
+        importlib.import_module("zarr").consolidate_metadata(io.path)
 
     def require_reading(self, path: Path) -> None:
         """Check that hdmf-zarr is installed; every version reads the format."""

@@ -1,0 +1,103 @@
+"""Schemas that a file stores beside its data.
+
+hdmf makes their texts again for each file, even if the file has them.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import h5py
+
+if TYPE_CHECKING:
+    from hdmf.spec import NamespaceCatalog
+
+_MARK = ".specloc"  # attribute of the root
+_FOLDER = "specifications"
+
+
+def store_in_hdf5(root: h5py.Group, catalog: NamespaceCatalog) -> None:
+    """Store the schemas of a catalog that an HDF5 file does not have, where hdmf stores them.
+
+    Parameters
+    ----------
+    root : h5py.Group
+    catalog : hdmf.spec.NamespaceCatalog
+    """
+    if _MARK not in root.attrs:
+        root.attrs[_MARK] = root.require_group(_FOLDER).ref
+    stored = root[root.attrs[_MARK]]
+    for name in catalog.namespaces:
+        place = _place_of(catalog, name)
+        if place not in stored:
+            group = stored.create_group(place)
+            for part, text in _texts(catalog, name).items():
+                group.create_dataset(part, data=text, dtype=h5py.string_dtype())
+
+
+def store_in_zarr(root: Any, catalog: NamespaceCatalog) -> None:
+    """Store the schemas of a catalog that a store of Zarr format 2 does not have.
+
+    Parameters
+    ----------
+    root : zarr.Group
+    catalog : hdmf.spec.NamespaceCatalog
+    """
+    if _MARK not in root.attrs:
+        root.require_group(_FOLDER)
+        root.attrs[_MARK] = _FOLDER
+    stored = root[root.attrs[_MARK]]
+    for name in catalog.namespaces:
+        place = _place_of(catalog, name)
+        if place not in stored:
+            group = stored.require_group(place)
+            for key, content in _files(catalog, name).items():
+                group.store[f"{group.path}/{key}"] = content
+
+
+def _place_of(catalog: NamespaceCatalog, namespace: str) -> str:
+    return f"{namespace}/{catalog.get_namespace(namespace).version}"
+
+
+# A catalog never replaces a namespace. Those of files are dropped soon.
+@functools.lru_cache(maxsize=16)
+def _texts(catalog: NamespaceCatalog, namespace: str) -> Mapping[str, str]:
+    """Return the text of each part of the schema of a namespace, by the name of the part."""
+    from hdmf.spec.write import SpecWriter
+
+    texts: dict[str, str] = {}
+
+    class Texts(SpecWriter):  # type: ignore[misc]
+        """Writer that keeps the texts."""
+
+        def write_spec(self, spec: Any, path: str) -> None:
+            """Keep the types of a part."""
+            texts[path] = json.dumps(spec, separators=(",", ":"))
+
+        def write_namespace(self, namespace: Any, path: str) -> None:
+            """Keep the list of parts."""
+            self.write_spec({"namespaces": [namespace]}, path)
+
+    _export(catalog, namespace, Texts())
+    return texts
+
+
+@functools.lru_cache(maxsize=16)
+def _files(catalog: NamespaceCatalog, namespace: str) -> Mapping[str, bytes]:
+    """Return the files that hdmf-zarr writes into the group of a namespace, by their keys."""
+    zarr = importlib.import_module("zarr")
+    kept = zarr.KVStore({})
+    writer = importlib.import_module("hdmf_zarr.utils").ZarrSpecWriter(zarr.group(kept))
+    _export(catalog, namespace, writer)
+    return {key: bytes(content) for key, content in kept.items()}
+
+
+def _export(catalog: NamespaceCatalog, namespace: str, writer: Any) -> None:
+    from hdmf.backends.utils import NamespaceToBuilderHelper
+
+    made = NamespaceToBuilderHelper.convert_namespace(catalog, namespace)
+    made.export("namespace", writer=writer)
