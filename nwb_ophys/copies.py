@@ -35,6 +35,7 @@ _UNFINISHED = re.compile(
     r"(.+)\.(?:part|partial|filepart|crdownload|download|opdownload|!ut|bts)", re.IGNORECASE
 )
 _WHOLE_BYTES, _BLOCK_BYTES, _NUM_BLOCKS = 1 << 24, 1 << 16, 64
+_HEADERS = (".txt", ".xml", ".json", ".csv", ".dat", ".index")
 # Files of a folder whose contents are compared; of all others the sizes are.
 _MOST_COMPARED = 64
 
@@ -148,8 +149,19 @@ def unfinished_copy(name: str) -> str | None:
 
 def _hold_the_same(path: Path, other: Path) -> bool:
     if path.is_dir() and other.is_dir():
-        return _holds(path, other) and _holds(other, path)
+        return _holds(path, other) and _holds(other, path) and _state_the_same(path, other)
     return path.is_file() and not path.samefile(other) and _are_same(path, other)
+
+
+def _state_the_same(folder: Path, other: Path) -> bool:
+    """Return whether the headers of two folders with the same names are alike.
+
+    Positions of one acquisition may have files of the same sizes, of which only some are compared.
+    """
+    names = [name for name in _sizes_below(folder) or () if name.lower().endswith(_HEADERS)]
+    return all(
+        _are_same(folder / name, other / name) for name in names if (folder / name).stat().st_size
+    )
 
 
 def _holds(folder: Path, copy: Path) -> bool:

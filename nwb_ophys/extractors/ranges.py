@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE
+from nwb_ophys.timing import HIGHEST_RATE, LOWEST_RATE, usable_rate
 
 # Relative difference of rates that rounding explains.
 _SAME_RATE = 1e-3
@@ -59,6 +59,11 @@ def check_rate(value: Any) -> None:
         raise SourceArgumentError(
             f"sampling_frequency is {value!r}; it must be a finite number above 0, in samples per "
             "second."
+        )
+    if usable_rate(value) is None:
+        raise SourceArgumentError(
+            f"sampling_frequency is {value!r}; it must be from {LOWEST_RATE:g} to "
+            f"{HIGHEST_RATE:g}, in samples per second."
         )
 
 

@@ -19,6 +19,7 @@ from nwb_ophys.errors import (
     SourceArgumentError,
     shown,
 )
+from nwb_ophys.extractors.ranges import check_rate
 from nwb_ophys.html_tables import html_table
 from nwb_ophys.interfaces.arguments import (
     arguments_schema,
@@ -143,6 +144,8 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
             schema = arguments_schema(cls, name)["properties"]["sampling_frequency"]
             needs = f"{name} needs the argument 'sampling_frequency': {schema['description']}"
             require_rate(SourceArgumentError(needs))
+        if (rate := getattr(parsed, "sampling_frequency", None)) is not None:
+            check_rate(rate)
         fields = [each.name for each in attrs.fields(type(self).Source)]
         arguments = {each: with_absolute_paths(getattr(parsed, each)) for each in fields}
         self.source: Any = type(self).Source(**arguments)

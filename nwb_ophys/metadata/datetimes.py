@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import MetadataError, shown
 
 _SECONDS = r":\d\d(?:\.\d+)?"
 _FRACTION = re.compile(r"(:\d\d)\.(\d+)")
@@ -30,6 +30,25 @@ def plain_iso(text: str) -> str:
     text = text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text
     text = _CLOSED_ZONE.sub(r"\1:\2", text)
     return _FRACTION.sub(lambda match: f"{match[1]}.{match[2][:6]:0<6}", text)
+
+
+def warn_of_unread_start(source: str, text: str) -> None:
+    """Warn of a start that a file states in a form that is not known.
+
+    Parameters
+    ----------
+    source : str
+        Name of the file, or of what states the start, as the beginning of a sentence.
+    text : str
+        The start as the file states it; nothing is said of an empty one.
+    """
+    if text.strip():
+        warnings.warn(
+            f"{source} states the start {shown(text)}, a form of dates that is not known; it is "
+            "left out. Give NWBFile.session_start_time.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def parse_datetime(value: Any, path: str) -> datetime.datetime:

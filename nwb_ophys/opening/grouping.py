@@ -262,16 +262,18 @@ def _with_copies(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
 
 def _unfinished(found: FoundRecordings) -> Iterator[LeftOut]:
     """Yield files of recordings whose copy or download is not finished, such as ``a.tif.part``."""
+    # A recording may have 100,000 files, of which one of each kind is looked at.
     places: dict[Path, set[str]] = {}
-    for file in (file for each in found.groups for file in each.files):
-        if file.is_dir():
-            places.setdefault(file, set()).add("")
-        else:
-            places.setdefault(file.parent, set()).add(file.suffix)
+    for each in found.groups:
+        for file in {(file.parent, file.suffix): file for file in each.files}.values():
+            is_folder = file.is_dir()
+            folder, ending = (file, "") if is_folder else (file.parent, file.suffix)
+            places.setdefault(folder, set()).add(ending)
     for folder, endings in places.items():
-        for name in in_natural_order(PathProbe(folder).file_names):
-            whole = unfinished_copy(name)
-            if whole is not None and whole.endswith(tuple(endings)):
+        wholes = {name: unfinished_copy(name) for name in PathProbe(folder).file_names}
+        ends = tuple(endings)
+        for name in in_natural_order(n for n, whole in wholes.items() if whole):
+            if str(wholes[name]).endswith(ends):
                 reason = "its copy or download is not finished"
                 yield LeftOut(folder / name, reason, "Finish it, or remove the file.")
 

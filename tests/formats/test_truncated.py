@@ -241,7 +241,8 @@ def test_all_streams_keep_the_same_samples(tmp_path: Path, layout: str, which: s
             np.testing.assert_array_equal(stream, full[: len(stream)])
         kept_lengths.add(len(kept[0]))
     assert kept_lengths
-    assert not refused or file == files[0] or name == "micromanager"
+    # Channels of Suite2p are one movie, of which a file without a frame leaves nothing.
+    assert not refused or file == files[0] or name in ("micromanager", "suite2p-movie")
     if files.index(file) and layout != "Bruker, several pages":
         # The files before the truncated one are whole.
         share = files.index(file) / len(files)

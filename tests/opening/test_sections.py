@@ -56,5 +56,7 @@ def test_times_that_are_given_make_the_note_needless(tmp_path):
 
 
 def test_open_gives_the_note_too(tmp_path):
+    folder = written(tmp_path, "a1.npy", "a2.npy")
+    np.save(folder / "a2.npy", MOVIE + 1)
     with pytest.warns(UserWarning, match="counted from 0 s"):
-        nwb_ophys.open(written(tmp_path, "a1.npy", "a2.npy"), sampling_frequency=10.0)
+        nwb_ophys.open(folder, sampling_frequency=10.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 
@@ -78,10 +79,10 @@ def test_recordings_of_one_day_go_together(tmp_path: Path) -> None:
 
 def test_folders_with_a_movie_and_its_rois_each_are_refused(tmp_path: Path) -> None:
     recording = simulate_recording(num_samples=8, num_rows=24, num_columns=34, num_cells=3)
-    for name in ("mouse1", "mouse2"):
+    for index, name in enumerate(("mouse1", "mouse2")):
         (tmp_path / name).mkdir()
-        write_tiff(tmp_path / name / "movie.tif", recording.movie)
-        write_suite2p(tmp_path / name, recording)
+        write_tiff(tmp_path / name / "movie.tif", recording.movie + index)
+        write_suite2p(tmp_path / name, attrs.evolve(recording, movie=recording.movie + index))
     words = r"each hold a movie with its ROIs: .*mouse1' \(mouse1\); .*mouse2' \(mouse2\)"
     with pytest.raises(SourceError, match=words):
         nwb_ophys.open(tmp_path, **RATE)

@@ -275,7 +275,7 @@ def test_channels_of_one_recording_share_their_times(folder, simulated, times):
 
 
 def test_several_movies_need_a_name_each(folder, simulated, times):
-    write_tiff(folder / "other.tif", simulated.movie)
+    write_tiff(folder / "other.tif", simulated.movie + 1)
     np.save("t.npy", times)
     np.save("u.npy", times + 100)
     recording = opened("movie.tif", "other.tif")

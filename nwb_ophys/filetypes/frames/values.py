@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nwb_ophys.documents import parse_source_json
+from nwb_ophys.metadata.datetimes import warn_of_unread_start
 
 _LONGEST = 1 << 24
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d+)? ?([+-]\d\d):?(\d\d)?")
@@ -63,10 +64,14 @@ def first_positive(values: Mapping[str, Any], *names: str) -> float | None:
 
 
 def acquisition_start(summary: Mapping[str, Any]) -> datetime | None:
-    """Return the start of the acquisition, with the time zone if it is stated."""
+    """Return the start of the acquisition, with the time zone if it is stated.
+
+    A note names a start in a form that is not known.
+    """
     text = str(first_value(summary, "StartTime", "Time", "DateAndTime") or "")
     match = _TIME.match(text)
     if match is None and (match := _ZONELESS.match(text)) is None:
+        warn_of_unread_start("The summary of the recording", text)
         return None
     zone = f"{match[4]}:{match[5] or '00'}" if match.re is _TIME else ""
     fraction = (match[3] or ".0")[:7].ljust(7, "0")

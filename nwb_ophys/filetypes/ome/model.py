@@ -26,7 +26,11 @@ LENGTHS = {
     "nm": 1e-9,
     "\u00c5": 1e-10,
     "pm": 1e-12,
+    "in": 0.0254,
+    "dm": 0.1,
 }
+#: Units of positions and sizes that are no lengths.
+RELATIVE_UNITS = ("pixel", "reference frame")
 #: Seconds per unit.
 TIMES = {
     "d": 86400.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from math import prod
@@ -14,6 +15,7 @@ from nwb_ophys.errors import CorruptSourceError, shown
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.ome.model import (
     LENGTHS,
+    RELATIVE_UNITS,
     TIMES,
     OmeBlock,
     OmeChannel,
@@ -90,9 +92,19 @@ def _number(element: Element | None, name: str) -> float | None:
 def _quantity(
     element: Element, name: str, units: Mapping[str, float], default: str | None
 ) -> float | None:
-    """Return an attribute in the base unit; None if it is missing or its unit is unknown."""
-    value = _number(element, name)
-    factor = units.get(element.get(f"{name}Unit", default) or "")
+    """Return an attribute in the base unit; None if it is missing or its unit is unknown.
+
+    A note names a unit that is unknown.
+    """
+    value, unit = _number(element, name), element.get(f"{name}Unit", default) or ""
+    factor = units.get(unit)
+    if value and factor is None and unit and unit not in RELATIVE_UNITS:
+        warnings.warn(
+            f"The OME-XML states {name} in the unit {shown(unit)}, which is not known; it is left "
+            "out.",
+            UserWarning,
+            stacklevel=4,
+        )
     return None if value is None or factor is None else value * factor
 
 

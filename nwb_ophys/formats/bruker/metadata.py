@@ -17,11 +17,15 @@ from nwb_ophys.formats.bruker.lines import BrukerLineScanExtractor
 from nwb_ophys.formats.bruker.reader import BrukerTiffExtractor, settings_text
 from nwb_ophys.formats.bruker.xml import PrairieRecording
 from nwb_ophys.metadata import CommonFacts, camel_case, possible_number
+from nwb_ophys.metadata.datetimes import warn_of_unread_start
 
 _DATE_TIME_TAG = 306
 # Relative difference up to which a setting is the same in all frames.
 _TOLERANCE = 1e-3
-_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%d.%m.%Y %H:%M:%S")
+_FORMATS = (
+    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%d.%m.%Y %H:%M:%S"),
+    *("%Y/%m/%d %H:%M:%S", "%Y.%m.%d %H:%M:%S", "%d-%m-%Y %H:%M:%S"),
+)
 # Computers of different countries write day and month in different order.
 _AMBIGUOUS = (
     "%m/%d/%Y %I:%M:%S %p",
@@ -168,7 +172,7 @@ def _common(
     }
     return {
         "NWBFile": {
-            "session_start_time": session_start(recording.date, first_file),
+            "session_start_time": _start_of(recording, first_file),
             "notes": recording.notes or None,
         },
         "Ophys": {
@@ -176,6 +180,14 @@ def _common(
             "ImagingPlane": [plane],
         },
     }
+
+
+def _start_of(recording: PrairieRecording, first_file: Path) -> datetime | None:
+    """Return the start of the recording, or None with a note of a form that is not known."""
+    found = session_start(recording.date, first_file)
+    if found is None:
+        warn_of_unread_start(f"'{recording.path}'", recording.date)
+    return found
 
 
 def session_start(date: str, first_file: Path) -> datetime | None:

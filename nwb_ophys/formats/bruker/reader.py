@@ -21,7 +21,7 @@ from nwb_ophys.filetypes.files import require_file
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import FilesIn, ManyTiffsReader
 from nwb_ophys.formats.bruker.contents import Contents, Section, contents_of
-from nwb_ophys.formats.bruker.layout import PrairieLayout
+from nwb_ophys.formats.bruker.layout import TIMES, PrairieLayout
 from nwb_ophys.formats.bruker.lost_images import without_lost_images
 from nwb_ophys.formats.bruker.names import plain_name
 from nwb_ophys.formats.bruker.own_names import check_own_name
@@ -216,6 +216,8 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         numbers = [first[name] + page for name, page in zip(frame_files, frame_pages, strict=True)]
         self._pages = np.array(numbers, np.int64).reshape(-1, num_planes)[:, list(planes)]
         times = self.layout.times()
+        if times is None:
+            _warn_of_times_not_used(path, self.layout)
         self._stated_times = times if plane_index is None else self.layout.times(plane_index)
         super().__init__(
             reader,
@@ -310,6 +312,21 @@ def _warn_unused_pages(path: Path, reader: ManyTiffsReader, counts: list[int]) -
             warnings.warn(
                 f"'{table.path}' has {table.num_pages} pages, but only the first {counts[index]} "
                 f"are read; '{path.name}' names no other complete frame.",
+                UserWarning,
+                stacklevel=3,
+            )
+            return
+
+
+def _warn_of_times_not_used(path: Path, layout: PrairieLayout) -> None:
+    """Warn of times of all frames that are not used, as they do not ascend or restart."""
+    frames = layout.frames
+    for name in TIMES:
+        if len(frames) > 1 and all(getattr(each, name) is not None for each in frames):
+            warnings.warn(
+                f"'{path}': the times of its frames ({name.replace('_time', 'Time')}) do not "
+                "ascend in the recording, so that they are not written; the frames are spaced "
+                "evenly by the settings (framePeriod).",
                 UserWarning,
                 stacklevel=3,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.storage.backends.hdf5_parts import check_complete
-from nwb_ophys.timing import require_rate
+from nwb_ophys.timing import LONGEST_S, require_rate
 from nwb_ophys.trial import try_hdf5
 
 # Name that CaImAn gives to the dataset.
@@ -177,8 +178,22 @@ def find_hdf5_movie(
             axes=MovieAxes.of(order, tuple(dataset.shape), what),
             dtype=dataset.dtype,
             rate=_stated_number(dataset, "fr") or None,
-            start_time=possible_number(_stated_number(dataset, "start_time"), -1e9, 1e9) or 0.0,
+            start_time=_start_time(dataset, what),
         )
+
+
+def _start_time(dataset: h5py.Dataset, what: str) -> float:
+    """Return the time of the first sample in s; 0 where it is not stated, or no time of one."""
+    stated = _stated_number(dataset, "start_time")
+    found = possible_number(stated, -LONGEST_S, LONGEST_S)
+    if stated is not None and found is None:
+        warnings.warn(
+            f"{what} states {stated:g} s as the time of its first sample (start_time), which does "
+            "not count from the start of the session; it is left out.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return found or 0.0
 
 
 def open_hdf5(path: Path) -> h5py.File:

@@ -68,7 +68,11 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         movie = _map(folder / _FILES[channel_name], self.options, allow_truncated)
         if allow_truncated:
             others = (folder / name for name in _FILES.values() if (folder / name).is_file())
-            movie = movie[: min(_count_frames(other, self.options) for other in others)]
+            counts = {other: _count_frames(other, self.options) for other in others}
+            shortest = min(counts, key=counts.__getitem__)
+            if not counts[shortest]:
+                raise nothing_complete(shortest)
+            movie = movie[: counts[shortest]]
         super().__init__(movie, self.options["fs"])
 
     def get_shifts(self) -> NDArray[Any]:

@@ -128,7 +128,8 @@ def test_relative_times_that_restart_do_not_place_a_position_in_time(tmp_path):
     xml = folder / "T-1.xml"
     text = re.sub(r' absoluteTime="[^"]*"', "", xml.read_text(encoding="utf-8-sig"))
     xml.write_text(text, encoding="utf-8-sig")
-    second = BrukerImagingInterface(folder, position_index=1)
+    with pytest.warns(UserWarning, match=r"\(relativeTime\) do not ascend in the recording"):
+        second = BrukerImagingInterface(folder, position_index=1)
     assert second.extractor.get_native_timestamps() is None
     assert second.extractor.get_sampling_frequency() == pytest.approx(30.0)
 

@@ -498,3 +498,11 @@ def test_times_faster_than_the_scanner(tmp_path):
             continue
         with pytest.warns(UserWarning, match=r"give 60 Hz, .* 30 Hz at most \(framePeriod\)"):
             assert round(BrukerTiffExtractor(xml).get_sampling_frequency(), 3) == 60
+
+
+def test_times_that_do_not_ascend_are_said_not_to_be_used(tmp_path):
+    """Fault: the planned rate was written in place of the stated times without a word."""
+    path = write_bruker(tmp_path, np.zeros((4, 4, 5), np.uint16), timestamps=[0, 0.1, 0.1, 0.3])
+    xml = next(Path(path).glob("*.xml")) if Path(path).is_dir() else path
+    with pytest.warns(UserWarning, match=r"\(absoluteTime\) do not ascend in .*\(framePeriod\)"):
+        assert BrukerTiffExtractor(xml).get_native_timestamps() is None

@@ -98,6 +98,7 @@ def test_no_background_is_none(tmp_path):
     assert extractor.get_traces_dict()["background"] is None
 
 
+@pytest.mark.filterwarnings("ignore:.*has 0 ROIs:UserWarning")
 def test_no_components_are_none(tmp_path):
     path = write_caiman(tmp_path / "a.hdf5", simulate_recording(num_samples=20, num_cells=0))
     extractor = CaimanExtractor(path)

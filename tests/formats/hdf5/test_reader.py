@@ -314,3 +314,12 @@ def test_a_dataset_without_an_array(tmp_path):
     for name in ("mov", "number"):
         with pytest.raises(SourceError, match="must have numbers and no empty axis"):
             find_hdf5_movie(path, name)
+
+
+def test_a_start_time_that_counts_from_a_date_is_named(path):
+    """Fault: it became 0 without a word."""
+    write_hdf5(path, MOVIE, sampling_frequency=10.0, start_time=1.7e9)
+    with pytest.warns(
+        UserWarning, match=r"'mov' in .* states 1\.7e\+09 s as the time of its first"
+    ):
+        assert Hdf5MovieExtractor(find_hdf5_movie(path)).get_native_timestamps() is None

@@ -254,7 +254,8 @@ def test_folders_of_positions_share_the_start(tmp_path, movies):
     for number in range(3):
         start = f"2022-04-07 15:04:0{5 + number}.000 +0200"
         summary = {"Positions": 3, "StartTime": start, "PositionIndex": number}
-        write_images(tmp_path / f"Pos{number}", movies, summary=summary)
+        others = {name: movie + number for name, movie in movies.items()}
+        write_images(tmp_path / f"Pos{number}", others, summary=summary)
     assert _starts(tmp_path) == "2022-04-07T15:04:05+02:00"
     converter = nwb_ophys.open(tmp_path)
     assert len(converter.interfaces) == 6

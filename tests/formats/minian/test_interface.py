@@ -9,7 +9,10 @@ import pytest
 import zarr
 from pynwb import NWBHDF5IO, validate
 
+from nwb_ophys import MinianSegmentationInterface
 from nwb_ophys.cli import main
+from nwb_ophys.errors import SourceArgumentError
+from nwb_ophys.testing import simulate_recording, write_minian
 
 RECORDING = "minian/segmented_data_3units_100frames"
 START = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
@@ -60,3 +63,11 @@ def test_its_times_are_those_of_the_frames_that_were_kept(converted, data_folder
             np.testing.assert_allclose(series.timestamps[:], expected, rtol=0, atol=1e-12)
         assert nwbfile.session_id == "Ca_EEG3-4"
         assert nwbfile.subject.subject_id == "Ca_EEG3"
+
+
+@pytest.mark.parametrize("rate", [0.0, -5.0, np.nan, np.inf, 1e9, 1e-9])
+def test_a_rate_that_no_recording_has(tmp_path, rate):
+    """Fault: it was taken, and the times of the file were written."""
+    folder = write_minian(tmp_path, simulate_recording(num_samples=6, num_cells=2))
+    with pytest.raises(SourceArgumentError, match=r"sampling_frequency is .*; it must be"):
+        MinianSegmentationInterface(folder, sampling_frequency=rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -388,3 +389,17 @@ def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatc
     write_ome_tiff(tmp_path, {"C": volumes})
     with OmeTiffExtractor(path) as extractor:
         assert extractor.channel_name == "C"
+
+
+def test_units_that_are_not_known_are_named(tmp_path):
+    """Fault: times and sizes in such a unit were left out without a word."""
+    movie = np.zeros((3, 4, 5), np.uint16)
+    times = {"delta_t": [0, 0.1, 0.2], "delta_t_unit": "fortnight"}
+    sizes = {"PhysicalSizeX": "2", "PhysicalSizeXUnit": "furlong"}
+    (path,) = write_ome_tiff(tmp_path, movie, pixels=sizes, **times)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        OmeTiffExtractor(path)
+    notes = {str(each.message) for each in caught}
+    assert any("PhysicalSizeX in the unit 'furlong', which is not known" in each for each in notes)
+    assert any("DeltaT in the unit 'fortnight', which is not known" in each for each in notes)
