@@ -487,7 +487,8 @@ class _Representer(SafeRepresenter):
         # Double quotes keep line breaks and characters that are not printable. Without quotes,
         # versions of YAML and their readers disagree on some marks, such as the last of [a:, b].
         style = "'" if _MARKS.search(data) else None
-        style = style if data.isprintable() else '"'
+        is_plain = data.isprintable() and not _NO_GLYPH.search(data)
+        style = style if is_plain else '"'
         return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
     def represent_number(self, data: float) -> Any:

@@ -39,6 +39,8 @@ PITFALLS = [
     *("a: b", "a:", ":a", "a #b", "#b", "a # b", "'", '"', "it's", '"a"', "[a", "{a", "a, b", "]"),
     *("&a", "*a", "!a", "%a", "@a", "`a", "|", ">", "a\nb", "\n", "a\n\nb\n", "  a", "a  ", "\ta"),
     *("µm²", "日本語", "\U0001f52c", "\x85", "\u2028", "\xa0a", "\ufeffa", "\x00", "\x7f", "\r\n"),
+    # A selector of a variant of a Chinese character, which Python calls printable.
+    *("\u845b\U000e0100", "\U000e01ef"),
     *("<<", "=", "a" * 300 + " b" * 100, "\\n", "C:\\data\\mouse", "a\\"),
 ]
 TEXTS = st.one_of(
