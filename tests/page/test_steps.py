@@ -200,6 +200,8 @@ def test_a_cancelled_conversion_leaves_nothing(browser, root, process):
     assert work.ended == "Cancelled. No incomplete file was left."
     assert work.result is None
     assert list(root.iterdir()) == [root / "M7"]
+    browser.act("target", compression="gzip:1")
+    browser.wait()
     browser.act("convert")  # the next process works
     assert browser.wait().result["is_valid"]
 
