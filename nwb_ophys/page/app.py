@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -38,6 +39,26 @@ _STATIC = {"page.css": "text/css", "page.js": "text/javascript"}
 _SECONDS_ALIVE = 15.0
 
 
+@functools.cache
+def _templates() -> Environment:
+    """Return the environment of the templates, which compiles each of them once."""
+    made = Environment(
+        loader=PackageLoader("nwb_ophys.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "shown": lambda path: printable(str(path)),
+        "identifier": lambda path: as_identifier(Path(path)) if str(path) else "",
+        "shell": commands.in_a_shell,
+    }
+    made.globals |= {"commands": commands, "steps": STEPS, "lines_of": lines_of}
+    made.globals["batch_fields"] = FIELDS
+    return made
+
+
 class Page:
     """Answers of the application.
 
@@ -48,20 +69,7 @@ class Page:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._templates = Environment(
-            loader=PackageLoader("nwb_ophys.page"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters |= {
-            "shown": lambda path: printable(str(path)),
-            "identifier": lambda path: as_identifier(Path(path)) if str(path) else "",
-            "shell": commands.in_a_shell,
-        }
-        self._templates.globals |= {"commands": commands, "steps": STEPS, "lines_of": lines_of}
-        self._templates.globals["batch_fields"] = FIELDS
+        self._templates = _templates()
 
     def routes(self) -> list[Route]:
         """Return the routes of the application."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -103,8 +104,12 @@ def framed(page: str) -> str:
     return str(Markup(frame).format(page=page))  # noqa: S704 - the page is escaped
 
 
+@functools.cache
 def environment() -> Environment:
-    """Return the environment of the templates, in which texts are escaped."""
+    """Return the environment of the templates, in which texts are escaped.
+
+    There is one, which compiles a template once: that takes longer than to fill it in.
+    """
     made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 
 from nwb_ophys.cli import main
+from nwb_ophys.sessions import run_sessions
 
 FACTS = {
     "NWBFile.session_start_time": "2024-05-17T14:30:00+02:00",
@@ -128,6 +131,13 @@ def run(command: str, **replaced: str) -> int:
     with pytest.raises(SystemExit) as end:
         main([replaced.get(word, word) for word in words[1:]])
     return end.value.code
+
+
+def run_batch(specification: Path) -> int:
+    """Convert the sessions of a specification in this process, which is faster than in another."""
+    # The notes of a session are warnings, which a process of its own would keep.
+    with warnings.catch_warnings(record=True), ThreadPoolExecutor(1) as here:
+        return run_sessions(specification, here).exit_code
 
 
 def types_in(path: Path) -> set[str]:

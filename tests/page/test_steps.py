@@ -18,7 +18,7 @@ from nwb_ophys.cli import main
 from nwb_ophys.documents import parse_yaml
 from nwb_ophys.errors import MissingPackageError
 
-from .recordings import FACTS, RECORDINGS, contents_of, copied, real_data, run
+from .recordings import FACTS, RECORDINGS, contents_of, copied, real_data, run, run_batch
 
 needs_data = pytest.mark.skipif(real_data() is None, reason="The real recordings are absent.")
 
@@ -200,6 +200,8 @@ def test_a_cancelled_conversion_leaves_nothing(browser, root, process):
     assert work.ended == "Cancelled. No incomplete file was left."
     assert work.result is None
     assert list(root.iterdir()) == [root / "M7"]
+    browser.act("target", compression="gzip:1")
+    browser.wait()
     browser.act("convert")  # the next process works
     assert browser.wait().result["is_valid"]
 
@@ -291,7 +293,7 @@ def test_streams_that_are_unticked_are_not_written(browser, root):
     assert (root / "again.nwb.html").is_file()
     text = _texts(browser, "convert")["Specification of a batch (YAML) with this session"]
     (root / "lab.yaml").write_text(text.replace("M7.nwb", "by_batch.nwb"))
-    assert run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
+    assert run_batch(root / "lab.yaml") == 0
     assert contents_of(root / "by_batch.nwb") == contents_of(root / "M7.nwb")
 
 
@@ -365,7 +367,7 @@ def test_times_of_another_device_are_written(browser, root):
     assert contents_of(root / "again.nwb") == contents_of(root / "M7.nwb")
     text = shown["Specification of a batch (YAML) with this session"]
     (root / "lab.yaml").write_text(text.replace("M7.nwb", "by_batch.nwb"))
-    assert run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
+    assert run_batch(root / "lab.yaml") == 0
     assert contents_of(root / "by_batch.nwb") == contents_of(root / "M7.nwb")
 
 

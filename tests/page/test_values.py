@@ -14,7 +14,7 @@ import pytest
 from nwb_ophys.page.request import in_a_shell
 
 from .conftest import movie
-from .recordings import contents_of, run
+from .recordings import contents_of, run_batch
 
 
 def _opened(browser, folder):
@@ -82,7 +82,7 @@ def test_the_shown_specification_takes_names_as_they_are(browser, root, name, ca
     written = contents_of(root / "day.nwb")
     (root / "day.nwb").unlink()
     (root / "lab.yaml").write_text(work.survey["metadata"]["specification"])
-    assert run(f"nwb-ophys batch {root / 'lab.yaml'} --no-progress") == 0
+    assert run_batch(root / "lab.yaml") == 0
     assert contents_of(root / "day.nwb") == written
     capsys.readouterr()
 

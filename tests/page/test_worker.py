@@ -41,7 +41,7 @@ def test_a_cancel_before_the_process_runs_is_not_lost(fresh, tmp_path):
 
 def test_a_cancel_after_the_end_does_not_touch_the_next_work(fresh, tmp_path):
     folder = movie(tmp_path / "M7")
-    for _ in range(3):
+    for _ in range(2):
         assert asyncio.run(_detect(fresh, folder)).value["recordings"]
         fresh.cancel()
 

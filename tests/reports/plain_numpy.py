@@ -22,6 +22,7 @@ def expected(movie, numbers=None):
             np.nan,
             np.nanmax(np.append(values, np.full((1, *values.shape[1:]), -np.inf), axis=0), axis=0),
         )
+    listed = set(numbers.tolist())
     return {
         "mean": mean,
         "maximum": maximum,
@@ -33,14 +34,14 @@ def expected(movie, numbers=None):
         "repeated": [
             n
             for n in numbers.tolist()
-            if n - 1 in set(numbers.tolist()) and movie[n].tobytes() == movie[n - 1].tobytes()
+            if n - 1 in listed and movie[n].tobytes() == movie[n - 1].tobytes()
         ],
     }
 
 
 def _is_blank(frame):
-    pieces = {value.tobytes() for value in frame.reshape(-1)}
-    return len(pieces) == 1
+    first = frame.reshape(-1)[:1]
+    return frame.size > 0 and frame.tobytes() == first.tobytes() * frame.size
 
 
 def scale_of(movie):

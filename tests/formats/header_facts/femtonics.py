@@ -149,7 +149,7 @@ FACTS = (
     Fact(header="Conversion_UnitName", at=_text("Channel_0_Conversion_UnitName"),
          file="Series.unit", possible=("V",), meant=str, impossible=()),
     Fact(header="Channel_0_Name", at=_text("Channel_0_Name"), file="OpticalChannel.name",
-         possible=("UR",), meant=str, impossible=()),
+         possible=("UR",), meant=str, impossible=(), alone=True),
     Fact(header="reference_voltage",
          at=Parameter(r'name="reference_voltage" value="([^"]*)"'),
          file="OpticalChannel.description", possible=("70.5",),

@@ -103,7 +103,7 @@ FACTS = (
          possible=("2023",), meant=str, within=True, impossible=()),
     Fact(header="logAverageFactor", at=_at("hScan2D.logAverageFactor"), file="Series.comments",
          possible=("3",), meant=lambda text: f"average of {text} frames", within=True,
-         impossible=()),
+         impossible=(), alone=True),
 )  # fmt: skip
 
 VOLUME = (

@@ -50,6 +50,8 @@ class Fact:
         Whether the value is part of a text in the NWB file.
     elsewhere : bool
         Whether the header states the fact in another place, too, which is used instead.
+    alone : bool
+        Whether a change moves other facts, too, so that nothing else may change with it.
     """
 
     header: str
@@ -60,6 +62,7 @@ class Fact:
     meant: Callable[[Any], Any] = float
     within: bool = False
     elsewhere: bool = False
+    alone: bool = False
 
 
 @attrs.frozen(kw_only=True)

@@ -50,15 +50,32 @@ def test_an_object_that_lost_its_type_is_named(tmp_path, place, attribute):
     assert note.startswith(f"'{path}' has 'processing/ophys/{place}', which cannot be read")
 
 
-@pytest.fixture(params=["hdf5", "zarr"])
-def written(request, tmp_path):
-    """A file that this package wrote, with the record of its conversion."""
-    path = write_segmentation_sample(tmp_path, simulate_recording(num_samples=4))["file_path"]
-    written = tmp_path / ("out.nwb" if request.param == "hdf5" else "out.nwb.zarr")
-    nwb_ophys.open(path, format="nwb-segmentation").run_conversion(
-        written, backend=request.param, progress=False
+@pytest.fixture(scope="module", params=["hdf5", "zarr"])
+def converted(request, tmp_path_factory) -> Path:
+    """A file that this package wrote, with the record of its conversion; never changed."""
+    folder = tmp_path_factory.mktemp("converted")
+    path = write_segmentation_sample(folder, simulate_recording(num_samples=4))["file_path"]
+    return nwb_ophys.open(path, format="nwb-segmentation").run_conversion(
+        folder / ("out.nwb" if request.param == "hdf5" else "out.nwb.zarr"),
+        backend=request.param,
+        progress=False,
     )
-    return written
+
+
+@pytest.fixture
+def written(converted, tmp_path) -> Path:
+    """A copy of that file, which a test may change."""
+    copy = shutil.copytree if converted.is_dir() else shutil.copy
+    return copy(converted, tmp_path / converted.name)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A file of another author of which nothing is said; never changed."""
+    recording = simulate_recording(num_samples=4)
+    path = write_nwb(tmp_path_factory.mktemp("whole") / "a.nwb", recording.movie, recording)
+    assert _notes(path) == []
+    return path
 
 
 def test_an_object_that_the_record_states_is_missed(written):
@@ -118,10 +135,8 @@ def _drop(place: str, attribute: str = ""):
         (_drop("acquisition"), "the group 'acquisition'"),
     ],
 )
-def test_a_member_that_must_be_there_is_missed(tmp_path, change, named):
-    recording = simulate_recording(num_samples=4)
-    path = write_nwb(tmp_path / "a.nwb", recording.movie, recording)
-    assert _notes(path) == []
+def test_a_member_that_must_be_there_is_missed(whole, tmp_path, change, named):
+    path = shutil.copy(whole, tmp_path / "a.nwb")
     with h5py.File(path, "r+") as file:
         change(file)
     (note,) = _notes(path)
