@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from prepared_schemas import prepared_schemas
 from quick_arguments import quick_arguments
+from warm import warm_programs
 
 # A loaded machine is slow, which is no fault of the code.
 # Under CI the examples are the same in each run, so that a change fails for its own faults only;
@@ -199,6 +200,13 @@ def visit(chromium: Any, _idle_tabs: list[_Tab]) -> Iterator[Callable[..., Any]]
     troubles = [each for tab in used for each in tab.troubles]
     _idle_tabs.extend(used)
     assert troubles == []
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Path]:
+    """A folder with ``nwb-ophys`` and ``python``, which start at once, see ``programs/warm.py``."""
+    with tempfile.TemporaryDirectory() as folder, warm_programs(Path(folder)) as found:
+        yield found
 
 
 @pytest.fixture(params=["hdf5", "zarr"])

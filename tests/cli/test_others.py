@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from pynwb import NWBHDF5IO
 
 import nwb_ophys
+from nwb_ophys.cli import main
 from nwb_ophys.documents import dump_yaml, parse_yaml
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.inspection import inspect_file
@@ -239,9 +241,19 @@ def _command_gives_the_same(run, shown: str, folder: Path) -> bool:
     return np.array_equal(movies[0][0], movies[1][0]) and movies[0][1] == movies[1][1]
 
 
-def test_demo_replaces_only_what_is_its_own(run, tmp_path):
+@pytest.fixture(scope="module")
+def written_demo(tmp_path_factory):
+    """A demo that is copied, not changed."""
+    folder = tmp_path_factory.mktemp("written") / "demo"
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", str(folder)])
+    assert not ended.value.code
+    return folder
+
+
+def test_demo_replaces_only_what_is_its_own(run, tmp_path, written_demo):
     folder = tmp_path / "demo"
-    assert run("demo", folder).code == 0
+    shutil.copytree(written_demo, folder)
     assert run("demo", folder).is_mistake("not empty", "--overwrite")
     (folder / "mine.txt").write_text("precious")
     assert run("demo", folder, "--overwrite").code == 0
@@ -260,14 +272,14 @@ def test_demo_never_replaces_files_of_a_user(run, tmp_path, name):
 
 
 @pytest.mark.parametrize("step", ["write_scanimage", "write_suite2p", "open_recording"])
-def test_a_demo_that_fails_leaves_the_former_one(run, tmp_path, monkeypatch, step):
+def test_a_demo_that_fails_leaves_the_former_one(run, tmp_path, monkeypatch, step, written_demo):
     """Fault: the former raw files were deleted before the new ones were written."""
     from nwb_ophys.cli import demo_recording
 
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
 
-    assert run("demo", tmp_path).code == 0
+    shutil.copytree(written_demo, tmp_path, dirs_exist_ok=True)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with monkeypatch.context() as patch:
         patch.setattr(demo_recording, step, fail)

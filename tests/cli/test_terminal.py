@@ -8,14 +8,12 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-PROGRAM = Path(sys.executable).parent / "nwb-ophys"
 ARGUMENTS = (
     *("convert", "movie.npy", "-o", "a.nwb", "--option", "sampling_frequency=30"),
     *("--set", "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"),
@@ -26,14 +24,14 @@ ARGUMENTS = (
 ENVIRONMENT = os.environ | {"TQDM_MININTERVAL": "0"}
 
 
-def _on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str, str]:
+def _on_a_terminal(programs: Path, folder: Path, *arguments: str) -> tuple[int, str, str]:
     """Run with stderr on a pseudo-terminal; return exit code, stdout and the terminal's output."""
     parent, child = pty.openpty()
     # 24 lines of 120 characters; one without a size shows no bar.
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
     try:
         process = subprocess.Popen(
-            [PROGRAM, *arguments],
+            [programs / "nwb-ophys", *arguments],
             stdout=subprocess.PIPE,
             stderr=child,
             cwd=folder,
@@ -61,10 +59,10 @@ def _in_raw(raw: Path) -> None:
     """Make the recordings available."""
 
 
-def test_bar_on_a_terminal(raw):
+def test_bar_on_a_terminal(programs, raw):
     np.save(raw / "movie.npy", np.random.default_rng(0).integers(0, 255, (1000, 100, 100), "uint8"))
     small = ("--option", "iterator_options={buffer_gb: 0.0005, chunk_mb: 0.1}")
-    code, out, shown = _on_a_terminal(raw, *ARGUMENTS, *small)
+    code, out, shown = _on_a_terminal(programs, raw, *ARGUMENTS, *small)
     assert code == 0
     updates = re.findall(r"TwoPhotonSeries/data (\d+)/1000 frames: +(\d+)%\|.*?B/s", shown)
     assert len(updates) >= 2, shown
@@ -75,25 +73,27 @@ def test_bar_on_a_terminal(raw):
     assert out.splitlines()[0] == f"{raw / 'a.nwb'}: numpy"
 
 
-def test_no_bar_when_it_is_not_wanted(raw):
-    code, _, shown = _on_a_terminal(raw, *ARGUMENTS, "--no-progress")
+def test_no_bar_when_it_is_not_wanted(programs, raw):
+    code, _, shown = _on_a_terminal(programs, raw, *ARGUMENTS, "--no-progress")
     assert (code, shown) == (0, "")
 
 
-def test_no_bar_without_a_terminal(raw):
-    done = subprocess.run([PROGRAM, *ARGUMENTS], capture_output=True, text=True, cwd=raw)
+def test_no_bar_without_a_terminal(programs, raw):
+    done = subprocess.run(
+        [programs / "nwb-ophys", *ARGUMENTS], capture_output=True, text=True, cwd=raw
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_mistake_on_a_terminal(raw):
-    code, out, shown = _on_a_terminal(raw, "convert", "absent.tif", "-o", "b.nwb")
+def test_mistake_on_a_terminal(programs, raw):
+    code, out, shown = _on_a_terminal(programs, raw, "convert", "absent.tif", "-o", "b.nwb")
     assert (code, out) == (2, "")
     assert shown == "Error: 'absent.tif' does not exist; check the path.\r\n"
 
 
-def test_debug_prints_a_traceback(raw):
+def test_debug_prints_a_traceback(programs, raw):
     done = subprocess.run(
-        [PROGRAM, "convert", "absent.tif", "-o", "b.nwb", "--debug"],
+        [programs / "nwb-ophys", "convert", "absent.tif", "-o", "b.nwb", "--debug"],
         capture_output=True,
         text=True,
         cwd=raw,

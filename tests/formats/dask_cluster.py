@@ -1,4 +1,4 @@
-"""A scheduler of Dask and two workers, as programs of their own."""
+"""A scheduler of Dask and some workers, as programs of their own."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import distributed
 class Cluster:
     """A scheduler and workers of one thread each, as programs of their own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, num_workers: int = 2) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        self.folder, self.workers = folder, []
+        self.folder, self.workers, self._num_workers = folder, [], num_workers
         paths = [str(folder), *(each for each in sys.path if each)]
         self._environment = {
             **os.environ,
@@ -36,14 +36,14 @@ class Cluster:
             return subprocess.Popen(command, env=self._environment, cwd="/", stdout=log, stderr=log)
 
     def complete(self) -> None:
-        """Start workers until there are two."""
+        """Start workers until there are as many as at first."""
         self.workers = [each for each in self.workers if each.poll() is None]
-        while len(self.workers) < 2:
+        while len(self.workers) < self._num_workers:
             scratch = str(self.folder / f"worker-{time.monotonic_ns()}")
             given = ("--nthreads", "1", "--no-nanny", "--local-directory", scratch)
             self.workers.append(self._start("dask_worker", self.address, *given))
         with distributed.Client(self.address, timeout=30, set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=30)
+            client.wait_for_workers(self._num_workers, timeout=30)
 
     def close(self) -> None:
         for each in (*self.workers, self.scheduler):

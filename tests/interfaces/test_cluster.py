@@ -386,7 +386,7 @@ def test_a_worker_without_the_package_is_named(cluster, movie, tmp_path, monkeyp
 def test_a_scheduler_that_ends_is_named(movie, tmp_path, monkeypatch):
     monkeypatch.setattr(clusters, "_PATIENCE_FOR_SCHEDULER", 2.0)
     (tmp_path / "own").mkdir()
-    cluster = Cluster(tmp_path / "own")
+    cluster = Cluster(tmp_path / "own", num_workers=1)
     given = {"cluster": cluster.address, "progress": lambda _: cluster.scheduler.kill()}
     try:
         with pytest.raises(OutputError, match="connection to the scheduler of the cluster was los"):

@@ -134,9 +134,13 @@ def _become(files: list[int], kind: str, words: list[str], folder: str, variable
             _interpret(words)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
         code = 1
+        if isinstance(error, KeyboardInterrupt):  # as Python itself ends
+            sys.stderr.flush()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
     else:
         code = 0
     sys.stdout.flush()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ from pynwb import NWBHDF5IO, TimeSeries, get_type_map
 from pynwb.spec import NWBGroupSpec, NWBNamespaceBuilder
 
 from nwb_ophys.storage import create_nwbfile
+from nwb_ophys.storage.backends.registry import BACKENDS
 from nwb_ophys.storage.hdmf.managers import make_manager
 
 from .conftest import new_file
@@ -110,3 +113,48 @@ def test_schemas_are_not_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(utils.NamespaceToBuilderHelper, "convert_namespace", convert)
     create_nwbfile(new_file(), tmp_path / "b.nwb")
     assert _schemas(tmp_path / "a.nwb") == _schemas(tmp_path / "b.nwb")
+
+
+def _opened_map(path, backend):
+    with BACKENDS[backend].open(path, "r") as io:
+        assert io.read().acquisition["a"].rate == 1.0
+        return io.manager.type_map
+
+
+def _rename_core(path, backend, name):
+    if backend == "zarr":
+        (folder,) = (each for each in (path / "specifications/core").iterdir() if each.is_dir())
+        folder.rename(folder.with_name(name))
+        (path / ".zmetadata").unlink()
+        return
+    with h5py.File(path, "a") as file:
+        group = file["specifications/core"]
+        (version,) = group
+        group.move(version, name)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_files_share_the_map_unless_they_store_other_schemas(tmp_path, target, backend):
+    create_nwbfile(new_file(a=np.arange(3)), target, backend=backend)
+    assert _opened_map(target, backend) is make_manager().type_map
+    _rename_core(target, backend, "2.0.0")
+    assert _opened_map(target, backend) is not make_manager().type_map
+
+
+def test_a_type_that_only_the_file_knows_is_read(tmp_path, target, backend):
+    """hdmf makes a class of the schema in the file; the shared map does not get it."""
+    code = (
+        "import sys, numpy as np, pynwb; sys.path.insert(0, sys.argv[1])\n"
+        "from conftest import new_file\n"
+        "from nwb_ophys.storage import create_nwbfile\n"
+        "pynwb.load_namespaces(sys.argv[2])\n"
+        "nwbfile = new_file()\n"
+        "own = pynwb.get_class('OwnSeries', 'ndx-own')\n"
+        "nwbfile.add_acquisition(own(name='a', data=np.arange(3), unit='m', rate=1.0))\n"
+        "create_nwbfile(nwbfile, sys.argv[3], backend=sys.argv[4])\n"
+    )
+    given = [Path(__file__).parent, _extension(tmp_path), target, backend]
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, *map(str, given)], check=True)
+    with BACKENDS[backend].open(target, "r") as io:
+        assert type(io.read().acquisition["a"]).__name__ == "OwnSeries"
+    assert "ndx-own" not in make_manager().namespace_catalog.namespaces

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
 import h5py
 import numpy as np
@@ -24,15 +23,30 @@ def written(path, compression):
     return write_nwbfile(new_file(a=VALUES), path, configuration=configuration)
 
 
-def nwb_ophys(*arguments):
-    run = "from nwb_ophys.cli import main; main()"
-    command = [sys.executable, "-W", "ignore", "-c", run, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
+_COMMAND = """
+import sys, warnings
+assert "hdf5plugin" not in sys.modules
+warnings.simplefilter("ignore")
+from nwb_ophys.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def nwb_ophys(programs, tmp_path_factory):
+    script = tmp_path_factory.mktemp("script") / "command.py"
+    script.write_text(_COMMAND)
+
+    def call(*arguments):
+        command = [programs / "python", script, *arguments]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    return call
 
 
 @pytest.mark.parametrize("compression", ["zstd", "blosc", "lz4"])
 @pytest.mark.parametrize("to", ["--backend zarr", "--compression gzip"])
-def test_a_file_is_read_where_the_plugin_is_installed(tmp_path, compression, to):
+def test_a_file_is_read_where_the_plugin_is_installed(tmp_path, nwb_ophys, compression, to):
     path = written(tmp_path / "a.nwb", compression)
     done = nwb_ophys("repack", path, "-o", tmp_path / "b.nwb", *to.split())
     assert done.returncode == 0, done.stderr
@@ -41,7 +55,7 @@ def test_a_file_is_read_where_the_plugin_is_installed(tmp_path, compression, to)
         np.testing.assert_array_equal(file["acquisition/a/data"][:], VALUES)
 
 
-def test_a_file_is_inspected_where_the_plugin_is_installed(tmp_path):
+def test_a_file_is_inspected_where_the_plugin_is_installed(tmp_path, nwb_ophys):
     nwbfile = new_file()
     times = np.sort(np.random.default_rng(0).random(100_000))  # which the Inspector reads
     nwbfile.add_acquisition(TimeSeries(name="a", data=times, unit="s", timestamps=times))

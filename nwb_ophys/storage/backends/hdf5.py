@@ -53,7 +53,7 @@ from nwb_ophys.storage.backends.hdf5_parts import (
     lacks_chunks,
 )
 from nwb_ophys.storage.backends.hdf5_reading import check_chunks, checked
-from nwb_ophys.storage.backends.schemas import store_in_hdf5
+from nwb_ophys.storage.backends.schemas import store_in_hdf5, versions_in_hdf5
 from nwb_ophys.storage.checksums import fletcher32
 from nwb_ophys.storage.compression import (
     BLOSC_LEVEL,
@@ -69,6 +69,7 @@ from nwb_ophys.storage.encoding import chunk_bytes, num_bytes
 from nwb_ophys.storage.grid import Selection, Shape, cell_at, grid, inside
 from nwb_ophys.storage.hdmf import data_types  # noqa: F401 - registers
 from nwb_ophys.storage.hdmf.internals import root_of, settings_of
+from nwb_ophys.storage.hdmf.managers import manager_for
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder, rewrapped
 from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.sources import SMALL_BYTES, unwrapped
@@ -125,6 +126,11 @@ def _io_class() -> type:
     return type("HookedNWBHDF5IO", (CheckedReading, BuilderHook, NWBHDF5IO), {})
 
 
+def _manager_for(path: Path) -> Any:
+    with read_hdf5(path) as file:
+        return manager_for(versions_in_hdf5(file))
+
+
 class Hdf5Backend(Backend):
     """NWB in one HDF5 file, written with pynwb."""
 
@@ -150,11 +156,13 @@ class Hdf5Backend(Backend):
                 try_hdf5(path)
                 # A file that is added to keeps its links, and nothing is read through them.
                 check_named_files(path, follows_links=follows_links, in_full=mode == "r")
-        if mode == "r":
-            if isinstance(path, RemotePath):
-                return _io_class()(str(path), file=read_hdf5(path), mode=mode, manager=manager)
+        if mode == "r" and not isinstance(path, RemotePath):
+            manager = manager or _manager_for(path)
             return _io_class()(str(path), mode=mode, manager=manager)
-        with closed_on_error(open_for_writing(path, mode, guard)) as file:
+        opened = read_hdf5(path) if mode == "r" else open_for_writing(path, mode, guard)
+        with closed_on_error(opened) as file:
+            if mode != "w":
+                manager = manager or manager_for(versions_in_hdf5(file))
             return _io_class()(str(path), file=file, mode=mode, manager=manager)
 
     def write_nwbfile(self, io: Any, nwbfile: Any) -> None:

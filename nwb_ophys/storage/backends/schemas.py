@@ -9,9 +9,12 @@ import functools
 import importlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
+
+from nwb_ophys.documents import parse_source_json, read_limited
 
 if TYPE_CHECKING:
     from hdmf.spec import NamespaceCatalog
@@ -57,6 +60,39 @@ def store_in_zarr(root: Any, catalog: NamespaceCatalog) -> None:
             group = stored.require_group(place)
             for key, content in _files(catalog, name).items():
                 group.store[f"{group.path}/{key}"] = content
+
+
+def versions_in_hdf5(root: h5py.Group) -> dict[str, list[str]]:
+    """Return the versions of each namespace whose schema a file stores; none if it is unreadable.
+
+    Parameters
+    ----------
+    root : h5py.Group
+    """
+    try:
+        stored = root[root.attrs[_MARK]]
+        return {name: list(stored[name]) for name in stored}
+    except Exception:  # whoever reads the schemas says what is wrong
+        return {}
+
+
+def versions_in_zarr(store: Path) -> dict[str, list[str]]:
+    """Return the same for a store of Zarr format 2 on a disk.
+
+    Parameters
+    ----------
+    store : pathlib.Path
+    """
+    try:
+        attributes = parse_source_json(read_limited(store / ".zattrs"))
+        if attributes.get(_MARK) != _FOLDER:
+            return {}
+        folders = [each for each in (store / _FOLDER).iterdir() if each.is_dir()]
+        return {
+            each.name: [part.name for part in each.iterdir() if part.is_dir()] for each in folders
+        }
+    except Exception:
+        return {}
 
 
 def _place_of(catalog: NamespaceCatalog, namespace: str) -> str:

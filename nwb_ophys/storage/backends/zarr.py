@@ -27,7 +27,7 @@ from nwb_ophys.storage.backends.base import (
     stated_chunk_shape,
 )
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
-from nwb_ophys.storage.backends.schemas import store_in_zarr
+from nwb_ophys.storage.backends.schemas import store_in_zarr, versions_in_zarr
 from nwb_ophys.storage.backends.zarr_codecs import ChunkEncoder, codecs_in_words, codecs_of
 from nwb_ophys.storage.backends.zarr_folder import (
     CheckedReferences,
@@ -45,6 +45,7 @@ from nwb_ophys.storage.compression import KEEP_FILTERS, Compression, parse_compr
 from nwb_ophys.storage.configuration import DatasetConfiguration
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hdmf.internals import root_of, set_object_codec, settings_of
+from nwb_ophys.storage.hdmf.managers import manager_for
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder
 from nwb_ophys.storage.in_place import check_whole
 from nwb_ophys.storage.stored_objects import StoredObject
@@ -102,6 +103,8 @@ class ZarrBackend(ZarrFolder):
         if mode == "r" and is_later():
             return self._opened_later(path, manager)
         store = reading_store(path) if guard is None else guarded_store(path, guard)
+        if mode != "w" and not isinstance(path, RemotePath):
+            manager = manager or manager_for(versions_in_zarr(path))
         io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
         io.remote = path if isinstance(path, RemotePath) else None
