@@ -8,6 +8,7 @@ that a reader of either version would not read as that text.
 
 from __future__ import annotations
 
+import codecs
 import datetime
 import io
 import json
@@ -46,6 +47,7 @@ MAX_REPEATED = 100_000
 """Values that the aliases (``*name``) of a document may repeat, so that it fits into memory."""
 
 
+_MARKS_OF_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _BYTES_PER_VALUE = 16
 _CHARACTERS_PER_NODE = 64
 
@@ -60,7 +62,7 @@ def read_document(path: str | Path) -> Any:
     Parameters
     ----------
     path : path-like
-        The file, a text in UTF-8.
+        The file, a text in UTF-8, or in UTF-16 with its mark.
 
     Returns
     -------
@@ -70,15 +72,31 @@ def read_document(path: str | Path) -> Any:
     Raises
     ------
     OSError, UnicodeDecodeError
-        When the file cannot be read or is not a text in UTF-8.
+        When the file cannot be read or is not such a text.
     DocumentError
         When the text is not valid.
     """
     path = Path(path)
     require_ordinary(path)
-    # Windows marks a text as UTF-8 with a byte order mark.
-    text = read_limited(path).decode("utf-8-sig")
+    text = decoded(read_limited(path))
     return parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text)
+
+
+def decoded(data: bytes) -> str:
+    """Return a text in UTF-8, or in UTF-16 with its mark, without the mark.
+
+    Windows marks texts; its PowerShell writes UTF-16, and so do tables of Excel as "Unicode text".
+
+    Parameters
+    ----------
+    data : bytes
+
+    Raises
+    ------
+    UnicodeDecodeError
+        For bytes that are not such a text.
+    """
+    return data.decode("utf-16" if data.startswith(_MARKS_OF_UTF_16) else "utf-8-sig")
 
 
 def parse_yaml(text: str) -> Any:

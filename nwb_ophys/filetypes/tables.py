@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.documents import decoded
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.datetime_texts import DATE_AND_TIME, is_datetime, parse_datetimes
 from nwb_ophys.filetypes.files import read_small_file, require_file, unreadable_file
@@ -30,7 +31,6 @@ _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
 _FORM = "A date and time has the form 2024-05-17T14:30:01.5+02:00. "
 _TRUTHS = {"true": True, "false": False}
 _ABSENT = {"", "nan", "na", "n/a", "null", "none"}
-_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -178,15 +178,14 @@ def read_table(path: Path, *, has_names: bool | None = None) -> TextTable:
 def _lines_of(path: Path) -> list[tuple[int, str]]:
     """Return the lines that are not empty, with their numbers from 1."""
     data = read_small_file(path, "a table", MAX_BYTES)
-    encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
-    if encoding == "utf-8" and b"\0" in data:
-        raise _not_text(path)
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        if encoding == "utf-16":
+        text = decoded(data)
+    except UnicodeDecodeError as error:
+        if error.encoding.startswith("utf-16"):
             raise _not_text(path) from None
         text = data.decode("latin-1")
+    if "\0" in text:
+        raise _not_text(path)
     found = [(i, each) for i, each in enumerate(text.splitlines(), 1) if each.strip()]
     first = next((i for i, (_, t) in enumerate(found) if not t.lstrip().startswith(_COMMENT)), None)
     return [] if first is None else found[first:]

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.documents import DocumentError, read_limited
+from nwb_ophys.documents import DocumentError, decoded, read_limited
 from nwb_ophys.errors import SpecificationError, as_sentence
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import require_ordinary
@@ -129,7 +129,7 @@ def _row(path: Path, number: int, columns: Sequence[str], cells: Sequence[str]) 
 
 def _texts(path: Path) -> list[list[str]]:
     try:
-        text = read_limited(path, _MOST_BYTES).decode("utf-8-sig")
+        text = decoded(read_limited(path, _MOST_BYTES))
     except UnicodeDecodeError as error:
         raise SpecificationError(
             f"The table '{path}' is not a text in UTF-8; save it as CSV in UTF-8."

@@ -222,6 +222,18 @@ def test_a_faulty_document_is_named_with_the_fault(tmp_path, name, content, reas
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["a.yaml", "a.json"])
+@pytest.mark.parametrize("mark", ["utf-8", "utf-8-sig", "utf-16-le", "utf-16-be"])
+def test_a_document_of_windows_is_read(tmp_path, name, mark):
+    """PowerShell writes UTF-16 where the output of a command goes to a file."""
+    content = '{"Subject": {"description": "r\u00e9sum\u00e9 \u8996\u899a"}}'
+    path = tmp_path / name
+    start = "\ufeff" if mark.startswith("utf-16") else ""
+    path.write_bytes((start + content).encode(mark))
+    found = load_metadata(path)
+    assert found["Subject"]["description"] == "r\u00e9sum\u00e9 \u8996\u899a"
+
+
 def test_an_absent_file_or_a_folder_is_named(tmp_path):
     faults = {tmp_path / "absent.yaml": "does not exist", tmp_path: "is a folder; give a file"}
     for path, fault in faults.items():

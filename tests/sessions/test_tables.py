@@ -26,6 +26,7 @@ ROWS = [
         ("a.csv", ",", "utf-8"),
         ("a.csv", ";", "utf-8-sig"),
         ("a.CSV", "\t", "utf-8"),
+        ("a.csv", "\t", "utf-16"),  # "Unicode text" of Excel
     ],
 )
 def test_texts_are_read_alike_whatever_separates_them(tmp_path, name, mark, encoding):
