@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import itertools
 import os
@@ -71,7 +72,7 @@ def _share_compiled_code(config: pytest.Config) -> None:
             prefix="nwb_ophys-compiled-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")
         )
         os.environ[_COMPILED] = folder
-        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        atexit.register(_remove, folder, os.getpid())  # when the workers have ended
     # The workers of pytest-xdist themselves read what was compiled with the packages.
     if not _only_hands_out(config):
         os.environ["PYTHONPYCACHEPREFIX"] = os.environ[_COMPILED]
@@ -79,6 +80,11 @@ def _share_compiled_code(config: pytest.Config) -> None:
 
 
 _COMPILED = "NWB_OPHYS_TEST_COMPILED"
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _only_hands_out(config: pytest.Config) -> bool:
