@@ -244,8 +244,8 @@ def test_a_signal_at_the_end_of_a_write_ends_with_one_line(folder, target, momen
     for number in SIGNALS[: rounds(1, 2)]:
         ended = run(folder, *arguments, hook=MOMENTS[moment](number))
         _check_end(ended, number, folder, target, was_there=False)
-        # A signal is held back in the code that locks the file, up to the next tick of the program's
-        # timer; a small file may become whole in that time.
+        # A signal is held back in the code that locks the file, up to the next tick of the timer of
+        # the program; a small file may become whole in that time.
         assert ("is complete" in ended.err) == target.exists()
         assert target.exists() or moment not in COMPLETE
         assert not target.exists() or moment in (*COMPLETE, "before the lock", "after the lock")
