@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import itertools
 import os
@@ -66,15 +67,14 @@ def _share_compiled_code(config: pytest.Config) -> None:
     Where ``PYTHONDONTWRITEBYTECODE`` keeps the source free of compiled code, each of them would
     compile all modules again, which takes a third of its start.
     """
-    is_worker = hasattr(config, "workerinput")
-    if not is_worker:
+    if not hasattr(config, "workerinput"):
         folder = tempfile.mkdtemp(
             prefix="nwb_ophys-compiled-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")
         )
         os.environ[_COMPILED] = folder
-        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        atexit.register(_remove, folder, os.getpid())  # when the workers have ended
     # The workers of pytest-xdist themselves read what was compiled with the packages.
-    if is_worker or not config.getoption("numprocesses", None):
+    if not _only_hands_out(config):
         os.environ["PYTHONPYCACHEPREFIX"] = os.environ[_COMPILED]
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
@@ -82,12 +82,29 @@ def _share_compiled_code(config: pytest.Config) -> None:
 _COMPILED = "NWB_OPHYS_TEST_COMPILED"
 
 
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _only_hands_out(config: pytest.Config) -> bool:
+    """Return whether this is the process of pytest-xdist that hands out tests and runs none."""
+    return bool(config.getoption("numprocesses", None)) and not hasattr(config, "workerinput")
+
+
 # The folders of tests that passed are removed, so that the others have some hundred megabytes.
 _ENOUGH_MEMORY = 4 * 2**30
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Leave garbage until all tests are found; looking for it takes a third of that time."""
+    if not _only_hands_out(session.config):
+        gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Keep the collector from going through all imported modules whenever a test needs it."""
+    gc.enable()
     _collect_and_freeze()
 
 
