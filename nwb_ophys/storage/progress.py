@@ -123,3 +123,5 @@ class ProgressBar:
         )
         self._bar.update(progress.num_bytes - self._done)
         self._done = progress.num_bytes
+        if progress.num_bytes == progress.total_bytes:
+            self._bar.refresh()  # which update() leaves out soon after another one

@@ -60,15 +60,15 @@ def _in_raw(raw: Path) -> None:
 
 
 def test_bar_on_a_terminal(programs, raw):
-    np.save(raw / "movie.npy", np.random.default_rng(0).integers(0, 255, (1000, 100, 100), "uint8"))
+    np.save(raw / "movie.npy", np.random.default_rng(0).integers(0, 255, (5000, 100, 100), "uint8"))
     small = ("--option", "iterator_options={buffer_gb: 0.0005, chunk_mb: 0.1}")
     code, out, shown = _on_a_terminal(programs, raw, *ARGUMENTS, *small)
     assert code == 0
-    updates = re.findall(r"TwoPhotonSeries/data (\d+)/1000 frames: +(\d+)%\|.*?B/s", shown)
+    updates = re.findall(r"TwoPhotonSeries/data (\d+)/5000 frames: +(\d+)%\|.*?B/s", shown)
     assert len(updates) >= 2, shown
     frames = [int(done) for done, _ in updates]
     assert frames == sorted(frames)
-    assert frames[-1] == 1000
+    assert frames[-1] == 5000
     # The result is on stdout, for scripts, and the bar is not.
     assert out.splitlines()[0] == f"{raw / 'a.nwb'}: numpy"
 

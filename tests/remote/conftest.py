@@ -95,7 +95,9 @@ class FaultyStore:
                     raise ConnectionResetError
                 environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
                 start_response(f"{fault.status} Error", [("Content-Type", "application/xml")])
-                return [_ERROR.format(code=fault.code).encode()]
+                # An answer to HEAD has no body; the next answer would begin with it.
+                has_body = environ["REQUEST_METHOD"] != "HEAD"
+                return [_ERROR.format(code=fault.code).encode()] if has_body else []
         return self._store(environ, start_response)
 
 

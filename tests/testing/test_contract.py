@@ -94,6 +94,11 @@ class _InMilliseconds(ArrayImagingExtractor):
         return np.arange(12)[start_sample:end_sample] * 20.0
 
 
+class _HalfAsFast(ArrayImagingExtractor):
+    def get_native_timestamps(self, start_sample: Any = None, end_sample: Any = None) -> Any:
+        return np.arange(12)[start_sample:end_sample] * 0.04
+
+
 class _WithoutRate(ArrayImagingExtractor):
     def get_sampling_frequency(self) -> float:
         return 0.0
@@ -103,16 +108,20 @@ class _WithoutRate(ArrayImagingExtractor):
     ("kind", "words"),
     [
         (_OfFloats, r"get_dtype\(\) returns uint16, but the pixels are float32"),
-        (
-            _InMilliseconds,
-            r"the rate \(50 Hz\) is the rate of the timestamps in seconds \(0.05 Hz\)",
-        ),
+        (_HalfAsFast, r"the rate \(50 Hz\) is the rate of the timestamps in seconds \(25 Hz\)"),
         (_WithoutRate, "the rate is above 0 Hz; it is 0.0"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:The timestamps of _HalfAsFast")
 def test_what_is_stated_of_the_pixels(kind: type, words: str, sample: Path) -> None:
     with pytest.raises(AssertionError, match=words):
         check_format(_read_by(kind), sample)
+
+
+def test_timestamps_in_milliseconds_are_refused_before_all_checks(sample: Path) -> None:
+    words = "the timestamps of _InMilliseconds have 0.05 Hz"
+    with pytest.raises(SourceError, match=words):
+        check_format(_read_by(_InMilliseconds), sample)
 
 
 def test_an_argument_that_nothing_reads(sample: Path) -> None:

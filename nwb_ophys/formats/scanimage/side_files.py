@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from nwb_ophys.errors import first_named
-from nwb_ophys.listings import listing_of
 from nwb_ophys.paths import PathProbe, in_natural_order
 
 _KINDS = {
@@ -41,7 +40,7 @@ def warn_of_side_files(movies: Iterable[Path], *, of_others: bool = False) -> No
     for folder, own in stems.items():
         if not folder.is_dir():
             continue
-        files, starts = listing_of(folder).visible_files, tuple(own)
+        files, starts = PathProbe(folder).file_names, tuple(own)
         names = [name for name in files if name.startswith(starts) is not of_others]
         for kind, pattern in _KINDS.items():
             found = in_natural_order(name for name in names if pattern.search(name))
