@@ -245,24 +245,25 @@ class _Watch:
 
     def show(self, state: SessionState | None) -> None:
         """Report a session that ended, or once a second how far the others are."""
-        rows = {}
+        rows, ended = {}, self._ended
         if state is not None:
-            self._ended.add(state.key)
             rows[state.key] = _ended_row(state)
+            ended = ended | {state.key}
         elif time.monotonic() - self._looked < _SECONDS_PER_LOOK:
             return
         self._looked = time.monotonic()
-        waiting = [each for each in self._sessions if each.key not in self._ended][:32]
+        waiting = [each for each in self._sessions if each.key not in ended][:32]
         running = fractions_of(waiting)
-        done = len(self._ended) + sum(running.values())
+        done = len(ended) + sum(running.values())
         names = ", ".join(f"{printable(key)} {part:.0%}" for key, part in running.items())
         self._report(
             {
                 "fraction": done / max(len(self._sessions), 1),
-                "detail": f"{len(self._ended)} of {len(self._sessions)} ended. {names}",
+                "detail": f"{len(ended)} of {len(self._sessions)} ended. {names}",
                 "rows": rows,
             }
         )
+        self._ended = ended  # only now: a cancel before it leaves the row to show_written()
 
     def show_written(self) -> None:
         """Report the sessions whose files are whole although the run was stopped."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import html
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from nwb_ophys.cli import main
 from nwb_ophys.formats import builtin_rows
+from nwb_ophys.page import batches
 from nwb_ophys.page.specifications import FIELDS
 from nwb_ophys.sessions import sessions_of
+from nwb_ophys.sessions.states import DONE, SessionState
 from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import write_sample
 
@@ -218,3 +221,25 @@ def test_two_hundred_sessions_are_listed_quickly(browser, root):
     page = browser.get("/batch").text
     assert time.monotonic() - began < 10
     assert len(batch["rows"]) == page.count('<th scope="row">') == 200
+
+
+def test_a_session_that_ends_as_the_work_is_cancelled_is_shown(monkeypatch):
+    """The interrupt comes while the others are looked at, before the session is reported."""
+    session = SimpleNamespace(key="M1/day1")
+    state = SessionState(key=session.key, state=DONE)
+    reports = []
+
+    def interrupt(waiting):
+        raise KeyboardInterrupt
+
+    def run(sessions, progress, **_):
+        progress(state)
+
+    monkeypatch.setattr(batches, "fractions_of", interrupt)
+    monkeypatch.setattr(batches, "states_of", lambda left: [state for _ in left])
+    monkeypatch.setattr(batches, "run_planned", run)
+    planned = [SimpleNamespace(session=session, is_pending=True)]
+    monkeypatch.setattr(batches, "planned_sessions", lambda *_: (planned, ""))
+    with pytest.raises(KeyboardInterrupt):
+        batches.run_batch(SimpleNamespace(report=reports.append), "", (), 1)
+    assert [row["state"] for report in reports for row in report["rows"].values()] == [DONE]
