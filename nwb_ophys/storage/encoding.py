@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.transposition import is_transposed, split, transpose
+from nwb_ophys.storage.transposition import PIECE_BYTES, is_transposed, split, transpose
 
-# A piece of this size stays in the cache of a core between transposing and shuffling.
-_PIECE_BYTES = 1 << 19
 # Sizes of values that shifts make from their bytes.
 _SHIFTABLE = (2, 4, 8)
 # Most chunks that are not all zeros have another value in these first bytes.
@@ -118,7 +116,7 @@ def _pieces(values: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
         yield 0, values
         return
     entry = values.size // values.shape[0]
-    per_piece = _PIECE_BYTES // max(entry * values.dtype.itemsize, 1)
+    per_piece = PIECE_BYTES // max(entry * values.dtype.itemsize, 1)
     if per_piece == 0 and values.ndim > 1:
         # An entry is larger than a piece: split it along its own first axis.
         for index in range(values.shape[0]):
@@ -140,7 +138,7 @@ def unshuffled(stored: Any, itemsize: int) -> Bytes:
     by_byte = planes.reshape(itemsize, -1)
     count = by_byte.shape[1]
     values = np.empty((count, itemsize), np.uint8)
-    step = _PIECE_BYTES // itemsize
+    step = PIECE_BYTES // itemsize
     for start in range(0, count, step):
         values[start : start + step] = by_byte[:, start : start + step].T
     return values.reshape(-1)
@@ -150,7 +148,7 @@ def _joined(planes: Bytes) -> Bytes:
     """Return values of which each row has one byte; shifts are ten times as fast as copies."""
     itemsize, count = planes.shape
     values = np.empty(count, f"<u{itemsize}")
-    step = _PIECE_BYTES // itemsize
+    step = PIECE_BYTES // itemsize
     for start in range(0, count, step):
         part = values[start : start + step]
         part[...] = planes[-1, start : start + step]

@@ -17,8 +17,9 @@ try:
 except ImportError:
     _compiled = None  # type: ignore[assignment]
 
-# A piece of this size stays in the cache of a core between transposing and shuffling.
-_PIECE_BYTES = 1 << 19
+PIECE_BYTES = 1 << 19
+"""Size of a piece that stays in the cache of a core between transposing and shuffling."""
+
 _WORD = 8
 # Smaller frames are copied by NumPy in no more time than a call takes.
 _SMALLEST_FRAME = 1 << 12
@@ -48,7 +49,7 @@ def is_transposed(values: NDArray[Any], num_planes: int) -> bool:
     if values.ndim < 2 or values.strides[-2] != itemsize:
         return False
     num_bytes = values.shape[-1] * values.shape[-2] * itemsize
-    if _compiled is not None and num_planes * _unit(values, num_planes) == itemsize:
+    if _compiled_unit(values, num_planes):
         return num_bytes >= _SMALLEST_FRAME
     return itemsize in _PACKABLE and num_bytes >= _SMALLEST_BY_WORDS
 
@@ -63,18 +64,22 @@ def transpose(frame: NDArray[Any], planes: NDArray[Any]) -> None:
     planes : numpy.ndarray, shape (1 or bytes per value, columns, rows)
         Each plane contiguous; of the dtype of the values, or of uint8.
     """
-    unit = _unit(frame, len(planes))
-    if _compiled is None or unit * len(planes) != frame.dtype.itemsize:
+    unit = _compiled_unit(frame, len(planes))
+    if unit:
+        whole = frame.view(f"V{frame.dtype.itemsize}")
+        _compiled.transpose_into(whole, planes.view(f"u{unit}"))
+    else:
         _transpose_by_words(frame, planes)
-        return
-    itemsize = frame.dtype.itemsize
-    _compiled.transpose_into(frame.view(f"V{itemsize}"), planes.view(f"u{unit}"))
 
 
-def _unit(values: NDArray[Any], num_planes: int) -> int:
-    """Return the number of bytes that the compiled part would move together."""
-    is_moved_whole = num_planes == 1 and values.dtype.itemsize in _MOVED_WHOLE
-    return values.dtype.itemsize if is_moved_whole else 1
+def _compiled_unit(values: NDArray[Any], num_planes: int) -> int:
+    """Return the number of bytes that the compiled part moves together, 0 if it does not."""
+    itemsize = values.dtype.itemsize
+    if _compiled is None:
+        return 0
+    if num_planes == itemsize:
+        return 1
+    return itemsize if num_planes == 1 and itemsize in _MOVED_WHOLE else 0
 
 
 def split(values: NDArray[Any], planes: NDArray[Any]) -> None:
@@ -111,7 +116,7 @@ def _transpose_by_words(frame: NDArray[Any], planes: NDArray[Any]) -> None:
     itemsize, (columns, rows) = frame.dtype.itemsize, frame.shape
     per_word = _WORD // itemsize
     words_end = columns // per_word * per_word
-    slab = max(_PIECE_BYTES // (rows * _WORD), 1) * per_word
+    slab = max(PIECE_BYTES // (rows * _WORD), 1) * per_word
     for start in range(0, words_end, slab):
         stop = min(start + slab, words_end)
         source = frame[start:stop].T

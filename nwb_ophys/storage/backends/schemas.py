@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +33,9 @@ def store_in_hdf5(root: h5py.Group, catalog: NamespaceCatalog) -> None:
     """
     if _MARK not in root.attrs:
         root.attrs[_MARK] = root.require_group(_FOLDER).ref
-    stored = root[root.attrs[_MARK]]
-    for name in catalog.namespaces:
-        place = _place_of(catalog, name)
-        if place not in stored:
-            group = stored.create_group(place)
-            for part, text in _texts(catalog, name).items():
-                group.create_dataset(part, data=text, dtype=h5py.string_dtype())
+    for name, group in _new_groups(root, catalog):
+        for part, text in _texts(catalog, name).items():
+            group.create_dataset(part, data=text, dtype=h5py.string_dtype())
 
 
 def store_in_zarr(root: Any, catalog: NamespaceCatalog) -> None:
@@ -53,13 +49,9 @@ def store_in_zarr(root: Any, catalog: NamespaceCatalog) -> None:
     if _MARK not in root.attrs:
         root.require_group(_FOLDER)
         root.attrs[_MARK] = _FOLDER
-    stored = root[root.attrs[_MARK]]
-    for name in catalog.namespaces:
-        place = _place_of(catalog, name)
-        if place not in stored:
-            group = stored.require_group(place)
-            for key, content in _files(catalog, name).items():
-                group.store[f"{group.path}/{key}"] = content
+    for name, group in _new_groups(root, catalog):
+        for key, content in _files(catalog, name).items():
+            group.store[f"{group.path}/{key}"] = content
 
 
 def versions_in_hdf5(root: h5py.Group) -> dict[str, list[str]]:
@@ -95,8 +87,13 @@ def versions_in_zarr(store: Path) -> dict[str, list[str]]:
         return {}
 
 
-def _place_of(catalog: NamespaceCatalog, namespace: str) -> str:
-    return f"{namespace}/{catalog.get_namespace(namespace).version}"
+def _new_groups(root: Any, catalog: NamespaceCatalog) -> Iterator[tuple[str, Any]]:
+    """Yield the namespaces of a catalog that a file does not have, each with a new group for it."""
+    stored = root[root.attrs[_MARK]]
+    for name in catalog.namespaces:
+        place = f"{name}/{catalog.get_namespace(name).version}"
+        if place not in stored:
+            yield name, stored.create_group(place)
 
 
 # A catalog never replaces a namespace. Those of files are dropped soon.
