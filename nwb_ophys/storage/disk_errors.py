@@ -18,8 +18,8 @@ from nwb_ophys.errors import DiskError, NwbOphysError, OutputError, shown_size
 
 # Reading never fails with these.
 _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-# Functions of Zarr 2 and 3 that write a file.
-_WRITING = {"_tofile", "_put"}
+# Functions of Zarr 2 and 3, and of this package, that write a file.
+_WRITING = {"_tofile", "_put", "write_file", "write_past_cache", "write_all"}
 # HDF5 states the number of the system's error, and so does the error of a folder that is copied.
 _NUMBER = re.compile(r"(?:\berrno = |\[Errno )(\d+)")
 _INNARDS = re.compile(r"\s*\((?:file |unable to ).*\)\s*$", re.DOTALL)

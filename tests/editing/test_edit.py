@@ -545,9 +545,9 @@ def test_a_value_that_is_read_otherwise_is_refused(session, monkeypatch):
 
 def test_an_error_of_the_disk_undoes_the_change(session, monkeypatch, backend):
     before = state_of(session)
-    name = "hdf5_drafts.write_at" if backend == "hdf5" else "zarr_drafts._write"
-    module, _, function = name.partition(".")
-    module = importlib.import_module(f"nwb_ophys.storage.backends.{module}")
+    name = "positioned_access.write_at" if backend == "hdf5" else "backends.zarr_drafts._write"
+    module, _, function = name.rpartition(".")
+    module = importlib.import_module(f"nwb_ophys.storage.{module}")
     original, left = getattr(module, function), [2]
 
     def failing(*given):

@@ -22,7 +22,13 @@ from pynwb import NWBFile, TimeSeries
 
 from nwb_ophys.errors import DiskError
 from nwb_ophys.opening import write_metadata
-from nwb_ophys.storage import WriteOptions, append_to_nwbfile, create_nwbfile, repack
+from nwb_ophys.storage import (
+    WriteOptions,
+    append_to_nwbfile,
+    create_nwbfile,
+    positioned_access,
+    repack,
+)
 from nwb_ophys.storage.backends import hdf5_files
 
 from .setting import rounds
@@ -212,7 +218,7 @@ def test_a_text_file_stopped_at_any_size_leaves_the_former_one(tmp_path, size):
 def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path, monkeypatch):
     """An exception there would be an error of the disk for HDF5."""
     raised = []
-    write_at = hdf5_files.write_at
+    write_at = positioned_access.write_at
 
     def interrupted(*given):
         if not raised:
@@ -220,7 +226,7 @@ def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path,
             signal.raise_signal(signal.SIGINT)
         return write_at(*given)
 
-    monkeypatch.setattr(hdf5_files, "write_at", interrupted)
+    monkeypatch.setattr(positioned_access, "write_at", interrupted)
 
     def write_and_wait():
         create_nwbfile(new_file(movie=MOVIE), tmp_path / "a.nwb")

@@ -13,8 +13,8 @@ import pytest
 
 from nwb_ophys import edit_metadata, verify
 from nwb_ophys.inspection import inspect_file
-from nwb_ophys.storage import append_to_nwbfile, in_place, remove_debris
-from nwb_ophys.storage.backends import hdf5_drafts, zarr_drafts
+from nwb_ophys.storage import append_to_nwbfile, in_place, positioned_access, remove_debris
+from nwb_ophys.storage.backends import zarr_drafts
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.undo import UndoLog
 
@@ -44,7 +44,11 @@ _STEPS = [
     (in_place, "remove_undo", True),
 ]
 STEPS = {
-    "hdf5": [*_STEPS, (hdf5_drafts, "write_at", False), (hdf5_drafts, "write_at", True)],
+    "hdf5": [
+        *_STEPS,
+        (positioned_access, "write_at", False),
+        (positioned_access, "write_at", True),
+    ],
     "zarr": [*_STEPS, (zarr_drafts, "_write", False), (zarr_drafts, "_write", True)],
 }
 

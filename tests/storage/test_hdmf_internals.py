@@ -113,6 +113,7 @@ def test_attributes_of_hdmf_zarr(tmp_path):
         array = io._file.create_dataset("a", data=VALUES, chunks=(4, *VALUES.shape[1:]))
         check(array, "_chunk_key", "backends/zarr.py")
         check(array, "chunk_store", "backends/zarr.py")
+        check(array.chunk_store, "_tofile", "hdmf/internals.py")
 
 
 def test_the_lock_of_numcodecs():
@@ -167,6 +168,20 @@ def test_the_codec_of_objects_is_set(tmp_path):
     with hdmf_zarr.NWBZarrIO(str(tmp_path / "a.nwb.zarr"), "w") as io:
         internals.set_object_codec(io, numcodecs.JSON)
         assert io._ZarrIO__codec_cls is numcodecs.JSON
+
+
+def test_a_store_writes_its_files_with_a_function(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    store, written = zarr.DirectoryStore(str(tmp_path)), []
+
+    def write(content, path):
+        written.append(Path(path).name)
+        Path(path).write_bytes(content)
+
+    internals.write_files_with(store, write)
+    store["a/0"] = b"content"
+    assert (tmp_path / "a" / "0").read_bytes() == b"content"
+    assert len(written) == 1
 
 
 def test_the_hook_is_called_with_the_tree(tmp_path):

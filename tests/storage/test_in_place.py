@@ -27,11 +27,11 @@ from nwb_ophys.storage import (
     create_nwbfile,
     in_place,
     plan_repack,
+    positioned_access,
     remove_debris,
     reserved,
     space,
 )
-from nwb_ophys.storage.backends import hdf5_files
 from nwb_ophys.storage.guards import BLOCK, FORMAT, FileGuard, FolderGuard
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.locking import locked
@@ -219,7 +219,7 @@ class TestKills:
     """Kills at each change, and what finds them afterwards."""
 
     def test_at_each_change(self, target, old, backend, monkeypatch):
-        owner, name = (hdf5_files, "write_at") if backend == "hdf5" else (os, "replace")
+        owner, name = (positioned_access, "write_at") if backend == "hdf5" else (os, "replace")
         original = getattr(owner, name)
         for number in (0, 1, 5, 12):
             left = [number]

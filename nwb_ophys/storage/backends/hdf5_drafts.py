@@ -20,10 +20,9 @@ from nwb_ophys.storage.backends.hdf5_files import (
     closed_on_error,
     is_in_parts,
     lock_readers_out,
-    read_at,
-    write_at,
 )
 from nwb_ophys.storage.guards import FileGuard
+from nwb_ophys.storage.positioned_access import read_at, write_all
 
 _REMEDY = "close it there and run this again"
 
@@ -74,9 +73,7 @@ class DraftedFile(DiskFile):
         ranges = [(start, start + len(new)) for start, new in changes]
         guard.before_changes([*ranges, (self._size, self._size_before)])
         for start, new in changes:
-            done = 0
-            while done < len(new):
-                done += write_at(self._descriptor, new[done:], start + done)
+            write_all(self._descriptor, new, start)
         if os.fstat(self._descriptor).st_size != self._size:
             os.ftruncate(self._descriptor, self._size)
 

@@ -24,7 +24,9 @@ import h5py
 
 from nwb_ophys.errors import OutputBusyError, OutputError
 from nwb_ophys.storage.backends.hdf5_calm import CALM
+from nwb_ophys.storage.direct_writing import DirectWriter, is_large, open_past_cache
 from nwb_ophys.storage.guards import FileGuard
+from nwb_ophys.storage.positioned_access import read_at, write_all
 
 try:
     import fcntl
@@ -37,22 +39,6 @@ _CHANGES = os.O_RDWR | getattr(os, "O_BINARY", 0)
 _FLAGS = {"w": _CHANGES | os.O_CREAT | os.O_TRUNC, "r+": _CHANGES}
 _RETRY_SECONDS = 0.01
 _APPEND_TO_COPY = "close it there, or leave out in_place=True, so that a copy is appended to"
-
-
-def read_at(descriptor: int, size: int, start: int) -> bytes:
-    """Read up to ``size`` bytes of an open file from a position; fewer at its end."""
-    if hasattr(os, "pread"):
-        return os.pread(descriptor, size, start)
-    os.lseek(descriptor, start, os.SEEK_SET)  # Windows
-    return os.read(descriptor, size)
-
-
-def write_at(descriptor: int, data: memoryview | bytes, start: int) -> int:
-    """Write bytes to an open file from a position; return how many the system took."""
-    if hasattr(os, "pwrite"):
-        return os.pwrite(descriptor, data, start)
-    os.lseek(descriptor, start, os.SEEK_SET)  # Windows
-    return os.write(descriptor, data)
 
 
 def lock_readers_out(descriptor: int, path: Path, remedy: str) -> None:
@@ -121,7 +107,10 @@ class DiskFile:
 
     def __init__(self, path: Path, mode: str, guard: FileGuard | None = None) -> None:
         self.error: OSError | None = None
-        self._guard = guard
+        self._path, self._guard = path, guard
+        self._writer: DirectWriter | None = None
+        # A guard secures bytes before they change, and so cannot wait with the change.
+        self._may_be_direct = guard is None
         self._position = 0
         self._kept: list[tuple[int, bytes]] = []
         self._num_kept = 0
@@ -142,11 +131,16 @@ class DiskFile:
         OSError
             A new object with the number of the error.
         """
+        self._take_error()
         if self.error is not None:
             raise OSError(self.error.errno, self.error.strerror) from self.error
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
+        if self._writer is not None:
+            self._writer.close()
+            self._take_error()
+            self._writer = None
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -165,6 +159,7 @@ class DiskFile:
     def readinto(self, buffer: Any) -> int:
         """Read bytes; those behind the end are zeros."""
         start, view = self._position, memoryview(buffer)
+        self._settle(start, start + len(view))
         found = 0
         while found < len(view):
             part = read_at(self._descriptor, len(view) - found, start + found)
@@ -182,6 +177,7 @@ class DiskFile:
         """Write bytes, or keep them in memory after an error."""
         start, view = self._position, memoryview(data)
         stop = start + len(view)
+        self._take_error()
         if self.error is None:
             try:
                 self._write(start, view)
@@ -196,12 +192,33 @@ class DiskFile:
     def _write(self, start: int, view: memoryview) -> None:
         if self._guard is not None:
             self._guard.before_change(start, start + len(view))
-        done = 0
-        while done < len(view):
-            done += write_at(self._descriptor, view[done:], start + done)
+        if self._may_be_direct and is_large(view):
+            self._start_writer()
+        if self._writer is not None and is_large(view):
+            self._writer.put(start, view)
+        else:
+            self._settle(start, start + len(view))
+            write_all(self._descriptor, view, start)
+
+    def _start_writer(self) -> None:
+        self._may_be_direct = False
+        direct = open_past_cache(self._path, self._descriptor)
+        if direct is not None:
+            self._writer = DirectWriter(self._descriptor, direct)
+
+    def _settle(self, start: int, stop: int) -> None:
+        """Wait until the bytes of a range are written."""
+        if self._writer is not None and self._writer.touches(start, stop):
+            self._writer.settle()
+            self._take_error()
+
+    def _take_error(self) -> None:
+        if self._writer is not None and self.error is None:
+            self.error = self._writer.error
 
     def truncate(self, size: int) -> int:
         """Set the size of the file."""
+        self.flush()
         if self.error is None and size != self._size:
             try:
                 self._truncate(size)
@@ -216,7 +233,10 @@ class DiskFile:
         os.ftruncate(self._descriptor, size)
 
     def flush(self) -> None:
-        """Do nothing: no byte is buffered here."""
+        """Wait until the system has all bytes."""
+        if self._writer is not None:
+            self._writer.settle()
+            self._take_error()
 
 
 _CALLED_BY_HDF5 = frozenset(

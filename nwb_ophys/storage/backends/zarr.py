@@ -43,8 +43,14 @@ from nwb_ophys.storage.backends.zarr_parts import check_store
 from nwb_ophys.storage.backends.zarr_places import check_not_gone
 from nwb_ophys.storage.compression import KEEP_FILTERS, Compression, parse_compression
 from nwb_ophys.storage.configuration import DatasetConfiguration
+from nwb_ophys.storage.direct_writing import write_file
 from nwb_ophys.storage.grid import Selection, Shape
-from nwb_ophys.storage.hdmf.internals import root_of, set_object_codec, settings_of
+from nwb_ophys.storage.hdmf.internals import (
+    root_of,
+    set_object_codec,
+    settings_of,
+    write_files_with,
+)
 from nwb_ophys.storage.hdmf.managers import manager_for
 from nwb_ophys.storage.hdmf.placeholders import BuilderHook, Placeholder
 from nwb_ophys.storage.in_place import check_whole
@@ -252,6 +258,7 @@ class ZarrSink(ChunkSink):
     ) -> None:
         super().__init__(array, array.fill_value, tools)
         self._array, self._is_shared = array, is_shared
+        write_files_with(array.chunk_store, write_file)
         self._encoded = ChunkEncoder(
             array.filters or (), array.compressor, configuration.compression, self.dtype
         )

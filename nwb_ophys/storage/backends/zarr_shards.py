@@ -27,7 +27,9 @@ from nwb_ophys.storage.backends.zarr_places import (
     checksum,
     read_index,
 )
+from nwb_ophys.storage.direct_writing import write_past_cache
 from nwb_ophys.storage.grid import Shape
+from nwb_ophys.storage.positioned_access import write_all
 
 SHARD_BYTES = 128_000_000
 # The index of a shard is read before each of its chunks.
@@ -88,7 +90,7 @@ class _Shard:
         """Write the index with its checksum."""
         content = self.index.tobytes()
         with _opened(self.file, os.O_CREAT) as handle:
-            _write(handle, memoryview(content + checksum(content)), 0)
+            write_all(handle, content + checksum(content), 0)
 
 
 class ShardFiles:
@@ -138,8 +140,8 @@ class ShardFiles:
             start = shard.reserve(position, data.nbytes)
         entry = np.array([start, data.nbytes], "<u8")
         with _opened(shard.file) as handle:
-            _write(handle, data, start)
-            _write(handle, memoryview(entry.tobytes()), position * entry.nbytes)
+            write_past_cache(shard.file, handle, data, start)
+            write_all(handle, entry.tobytes(), position * entry.nbytes)
         with self._lock:
             if not shard.note(position, entry):
                 return None
@@ -219,9 +221,3 @@ def _opened(file: Path, flags: int = 0) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
-
-
-def _write(handle: int, data: memoryview, start: int) -> None:
-    os.lseek(handle, start, os.SEEK_SET)
-    while data:
-        data = data[os.write(handle, data) :]

@@ -6,6 +6,7 @@ hdmf has no public way to any of these. Nothing else in the package touches them
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ def root_of(io: Any) -> Any:
 def set_object_codec(io: Any, codec: type) -> None:
     """Set the codec with which an ``NWBZarrIO`` encodes references and other objects."""
     io._ZarrIO__codec_cls = codec
+
+
+def write_files_with(store: Any, write: Callable[[Any, str], None]) -> None:
+    """Have a ``zarr.DirectoryStore`` write its files with a function of contents and path."""
+    store._tofile = write
 
 
 class RootByItsHeaders:
