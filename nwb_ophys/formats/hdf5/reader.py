@@ -15,7 +15,11 @@ from numpy.typing import NDArray
 
 from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, first_of
-from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
+from nwb_ophys.extractors.axes import (
+    AxesImagingExtractor,
+    MovieAxes,
+    note_time_last,
+)
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate, warn_of_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
@@ -271,6 +275,8 @@ def _usual_order(dataset: h5py.Dataset, what: str) -> str:
     # MATLAB reverses the axes, also those of rows and columns, and states that it wrote a variable.
     pixels = "XY" if _MATLAB_CLASS in dataset.attrs else "YX"
     if len(shape) == 3:
+        if pixels == "YX":
+            note_time_last(what, shape, "give dimension_order=YXT")
         return f"T{pixels}"
     if len(shape) == 4 and shape[0] <= _MAX_CHANNELS and shape[0] < shape[1]:
         return f"CT{pixels}"

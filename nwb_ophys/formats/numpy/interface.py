@@ -50,6 +50,7 @@ class NumpyImagingInterface(ImagingInterface):
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
         from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+        from nwb_ophys.extractors.axes import note_time_last
         from nwb_ophys.filetypes.npy import load_npy_movie
 
         movie = source.timeseries
@@ -58,6 +59,7 @@ class NumpyImagingInterface(ImagingInterface):
         movie = _array("timeseries", movie)
         if movie.ndim == 4 and movie.shape[3] > max(movie.shape[1], _FEWEST_COLUMNS):
             _warn_of_planes(movie)
+        note_time_last(_label(movie), movie.shape, "give np.moveaxis(array, 2, 0)")
         return ArrayImagingExtractor(movie, source.sampling_frequency)
 
     @classmethod
@@ -154,15 +156,18 @@ def _has_axes_of_movie(found: Any) -> bool:
 def _warn_of_planes(movie: Any) -> None:
     """Warn of an array whose planes or channels seem to come before the rows."""
     rows, columns, planes = movie.shape[1:]
-    path = getattr(movie, "filename", None)
-    what = f"the array in '{path}'" if path else "the array"
     warnings.warn(
-        f"{what} has the shape {movie.shape}, which is read as (time, rows, columns, planes): "
+        f"{_label(movie)} has the shape {movie.shape}, which is read as (time, rows, columns, planes): "
         f"{planes} planes of {rows} x {columns} pixels. If it is (time, planes, rows, columns), "
         "give np.moveaxis(array, 1, 3).",
         UserWarning,
         stacklevel=3,
     )
+
+
+def _label(movie: Any) -> str:
+    path = getattr(movie, "filename", None)
+    return f"the array in '{path}'" if path else "the array"
 
 
 def _array(name: str, value: Any) -> Any:

@@ -552,5 +552,5 @@ def test_a_movie_that_was_saved_as_planes_or_channels(tmp_path, how):
             TiffStackExtractor(tmp_path / "a.tif", 10.0)
         return
     name = "channels" if given else "planes"
-    with pytest.warns(UserWarning, match=rf"9 {name} and one sample .* give num_{name}=1"):
+    with pytest.warns(UserWarning, match=rf"9 {name} and one sample.* give num_{name}=1"):
         TiffStackExtractor(tmp_path / "a.tif", 10.0)
