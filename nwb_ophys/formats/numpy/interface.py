@@ -158,8 +158,8 @@ def _warn_of_planes(movie: Any) -> None:
     rows, columns, planes = movie.shape[1:]
     warnings.warn(
         f"{_label(movie)} has the shape {movie.shape}, which is read as (time, rows, columns, "
-        f"planes): {planes} planes of {rows} x {columns} pixels. If it is (time, planes, rows, columns), "
-        "give np.moveaxis(array, 1, 3).",
+        f"planes): {planes} planes of {rows} x {columns} pixels. If it is (time, planes, rows, "
+        "columns), give np.moveaxis(array, 1, 3).",
         UserWarning,
         stacklevel=3,
     )
