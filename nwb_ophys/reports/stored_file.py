@@ -82,6 +82,21 @@ class StoredFile:
         """Return the path of a member of a group; None if there is none."""
         return self.members.get(path, {}).get(name)
 
+    def required(self, path: str, name: str) -> str:
+        """Return the path of a member that a group must have.
+
+        Raises
+        ------
+        CorruptSourceError
+            If it is absent, or lies in another file.
+        """
+        found = self.member(path, name)
+        if found is None:
+            target = self.outside.get(f"{path}/{name}")
+            state = f"is a link to '{target}', which is not followed" if target else "is absent"
+            raise CorruptSourceError(f"Its '{name}' {state}.")
+        return found
+
     def referenced(self, path: str, name: str) -> str | None:
         """Return the path of the object to which an attribute refers; None without one."""
         value = self.attribute(path, name)
@@ -194,6 +209,11 @@ def _listed(path: Path, storage: Backend, root: Any) -> StoredFile:
         raise CorruptSourceError(
             f"'{path}' is damaged: its root cannot be read ({objects[''].error}). Copy the file "
             "again from where it was recorded."
+        )
+    if "nwb_version" in objects:  # version 2 states it as an attribute
+        raise CorruptSourceError(
+            f"'{path}' is an NWB file of version 1, which pynwb does not read either. Give a file "
+            "of NWB 2."
         )
     if "" not in objects or objects[""].attributes.get("neurodata_type") != "NWBFile":
         raise CorruptSourceError(
