@@ -265,3 +265,28 @@ def test_columns_with_other_words_for_those_of_sessions_are_named(folder):
     (said,) = (str(each.message) for each in caught)
     assert "'Animal', 'Session ID', 'Weather'. Did you mean 'subject_id' for 'Animal', " in said
     assert "'session_id' for 'Session ID'? To write" in said
+
+
+@pytest.mark.parametrize("column", ["subject_id", "Subject.subject_id"])
+@pytest.mark.parametrize(
+    ("value", "name"), [("..", "--"), ("../../x", "..-..-x"), ("a\\b", "a-b"), ("/x", "-x")]
+)
+def test_values_of_a_name_lead_to_no_other_folder(folder, column, value, name):
+    (folder / "a.tsv").write_text(f"{column}\tsession_id\tpath\n{value}\tday1\traw/M1/a\n")
+    text = "output: 'out/{subject_id}/{session_id}.nwb'\nsessions: [{table: a.tsv}]\n"
+    (found,) = sessions(folder, text)
+    assert Path(found.output) == folder / f"out/{name}/day1.nwb"
+
+
+def test_values_that_nwb_does_not_store_are_faults_of_the_plan(folder):
+    text = "output: o\nmetadata: {NWBFile: {lab: no, notes: null}, Subject: {sex: F, strain: 6}}\n"
+    first = sessions(folder, text + PATTERN)[0]
+    lab, strain = first.faults
+    assert lab.startswith("lab.yaml, metadata.NWBFile.lab is False (bool); it must be a text.")
+    assert strain.startswith("lab.yaml, metadata.Subject.strain is 6 (int)")
+
+
+def test_a_value_that_a_table_replaces_is_no_fault(folder):
+    (folder / "participants.tsv").write_text("participant_id\tstrain\nM1\tBL6\nM2\tBL6\n")
+    text = "output: o\nsubjects: participants.tsv\nmetadata: {Subject: {strain: 6}}\n"
+    assert not any(each.faults for each in sessions(folder, text + PATTERN))
