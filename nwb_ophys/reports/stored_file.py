@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, MissingPackageError
+from nwb_ophys.errors import CorruptSourceError, MissingPackageError, as_sentence
 from nwb_ophys.outside import reading_from
 from nwb_ophys.reports.places import existing
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
@@ -182,7 +182,9 @@ def opened(path: str | Path, allow_outside: Sequence[str | Path] = ()) -> Iterat
             except CorruptSourceError:
                 raise
             except Exception as error:  # of the backend, about a damaged file
-                raise CorruptSourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
+                raise CorruptSourceError(
+                    f"'{path}' cannot be read: {as_sentence(reason_of(error))}"
+                ) from error
             yield found
 
 
@@ -196,7 +198,9 @@ def _root_of(storage: Backend, path: Path) -> Iterator[Any]:
         except (MissingPackageError, CorruptSourceError):
             raise
         except Exception as error:  # of the backend, about a damaged file
-            raise CorruptSourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
+            raise CorruptSourceError(
+                f"'{path}' cannot be read: {as_sentence(reason_of(error))}"
+            ) from error
         try:
             yield root
         finally:
