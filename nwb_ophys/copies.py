@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -35,6 +36,7 @@ _UNFINISHED = re.compile(
     r"(.+)\.(?:part|partial|filepart|crdownload|download|opdownload|!ut|bts)", re.IGNORECASE
 )
 _WHOLE_BYTES, _BLOCK_BYTES, _NUM_BLOCKS = 1 << 24, 1 << 16, 64
+_PAGE_BYTES = 1 << 12
 _HEADERS = (".txt", ".xml", ".json", ".csv", ".dat", ".index")
 # Files of a folder whose contents are compared; of all others the sizes are.
 _MOST_COMPARED = 64
@@ -123,11 +125,12 @@ def first_alike(files: Sequence[Path]) -> dict[Path, Path]:
     """
     known: dict[tuple[int, bytes], list[Path]] = {}
     found: dict[Path, Path] = {}
-    for file in files:
+    sizes = {file: file.stat().st_size for file in files}
+    counts = Counter(sizes.values())
+    for file in (each for each, size in sizes.items() if counts[size] > 1):
         with file.open("rb") as opened:
-            size = opened.seek(0, os.SEEK_END)
-            end = _read(opened, max(size - _BLOCK_BYTES, 0), _BLOCK_BYTES)
-        others = known.setdefault((size, end), [])
+            middle = _read(opened, sizes[file] // 2, _PAGE_BYTES)
+        others = known.setdefault((sizes[file], middle), [])
         same = next((other for other in others if _are_same(file, other)), None)
         if same is None:
             others.append(file)

@@ -323,6 +323,15 @@ def first_named(names: Sequence[str], most: int) -> str:
     return first_of([f"'{name}'" for name in names], most)
 
 
+LOCKED = "it is open for writing in another program; close it there, and run this again"
+"""Reason for which a file cannot be opened while a program writes it."""
+
+
+def is_locked(error: BaseException) -> bool:
+    """Return whether an error says that another program has a file open for writing."""
+    return isinstance(error, BlockingIOError) and "unable to lock file" in str(error)
+
+
 def last_reason(error: BaseException) -> str:
     """Return the last cause that another package states, without all that it writes of its objects.
 
@@ -336,6 +345,8 @@ def last_reason(error: BaseException) -> str:
     str
         In one line of at most 300 characters, with one full stop at its end.
     """
+    if is_locked(error):
+        return f"{LOCKED[0].upper()}{LOCKED[1:]}."
     stated = error.args[-1] if len(error.args) > 1 and not isinstance(error, OSError) else None
     message = stated if isinstance(stated, str) else error
     place = getattr(error.args[0], "path", "") if message is stated else ""

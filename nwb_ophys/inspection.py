@@ -20,6 +20,7 @@ from nwb_ophys.errors import (
     not_found,
 )
 from nwb_ophys.metadata import refused_by_upload
+from nwb_ophys.optional import require_package
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
@@ -96,12 +97,7 @@ def inspect_file(
         allowed = " or ".join(map(repr, _ARCHIVES))
         raise ArgumentError(f"archive is {archive!r}; it must be {allowed}.")
     path = _checked(path)
-    try:
-        import nwbinspector
-    except ImportError as error:
-        raise MissingPackageError(
-            'Inspecting needs the NWB Inspector; install it with: pip install "nwb-ophys[inspect]".'
-        ) from error
+    nwbinspector = require_package("nwbinspector", "inspect")
     with warnings.catch_warnings(), reading_from([path], allow_outside):
         warnings.simplefilter("ignore")
         findings, messages = _findings_and_messages(path, archive, nwbinspector)

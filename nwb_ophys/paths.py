@@ -343,6 +343,32 @@ def is_denied(path: Path) -> bool:
     return path.exists() and not os.access(path, needed)
 
 
+def parent_of(folder: str) -> str:
+    """Return the folder above another one, as ``..`` leads to it, by the shortest name.
+
+    Parameters
+    ----------
+    folder : str
+        Absolute path without ``..``.
+    """
+    return os.path.dirname(os.path.realpath(folder) if os.path.islink(folder) else folder)  # noqa: PTH120, PTH114
+
+
+def plain_path(path: str | Path) -> Path:
+    """Return an absolute path without ``..``, so that each path has one name in every folder.
+
+    Parameters
+    ----------
+    path : path-like
+        It may begin with ``~``, and need not exist.
+    """
+    absolute = Path(path).expanduser().absolute()
+    place = absolute.anchor
+    for part in absolute.parts[1:]:
+        place = parent_of(place) if part == os.pardir else os.path.join(place, part)  # noqa: PTH118
+    return Path(place)
+
+
 def with_short_paths(text: str) -> str:
     """Return a text in which quoted paths below the current folder are relative to it."""
     try:

@@ -216,7 +216,11 @@ def extractor_times(extractor: Any) -> NDArray[np.float64] | None:
 
 
 def clock_of(
-    extractor: Any, rate: float | None = None, starting_time: float | None = None
+    extractor: Any,
+    rate: float | None = None,
+    starting_time: float | None = None,
+    *,
+    label: str | None = None,
 ) -> Clock:
     """Find the shortest true description of an extractor's times.
 
@@ -227,26 +231,29 @@ def clock_of(
         A rate in Hz that the user states. It replaces regular times; irregular times override it.
     starting_time : float, optional
         Time of the first sample in seconds that the user states, under the same rule.
+    label : str, optional
+        Name of the extractor with its file, for messages; its class by default.
 
     Raises
     ------
     MetadataError
         When neither the extractor nor the user states a rate or times.
     """
+    label = label or type(extractor).__name__
     times = extractor_times(extractor)
     stated = extractor.get_sampling_frequency()
     nominal = usable_rate(stated)
     if times is None or times.size == 0:
         clock = Clock(rate=nominal, starting_time=0.0)
     else:
-        clock = describe_times(times, rate if nominal is None else nominal)
+        clock = describe_times(times, rate if nominal is None else nominal, label=label)
     if not clock.is_regular:
         return clock
     if rate is None and clock.rate is None:
         if stated is not None:
             _checked_rate(stated)
         raise MetadataError(
-            f"{type(extractor).__name__} states no sampling frequency and no timestamps; give "
+            f"{label} states no sampling frequency and no timestamps; give "
             "sampling_frequency to the interface, a rate in the metadata of the series, or "
             "timestamps with set_aligned_timestamps()."
         )
@@ -312,7 +319,9 @@ def _checked_rate(rate: Any) -> float:
     return rate
 
 
-def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock:
+def describe_times(
+    times: ArrayLike, nominal_rate: float | None = None, *, label: str | None = None
+) -> Clock:
     """Describe a time vector by a rate if one reproduces it within ``TOLERANCE``.
 
     Parameters
@@ -321,6 +330,8 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
         In seconds.
     nominal_rate : float, optional
         The source's rate in Hz, preferred if it fits, and the rate of a single sample.
+    label : str, optional
+        Name of the source with its file, for warnings.
 
     Returns
     -------
@@ -330,9 +341,8 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
     """
     vector = np.asarray(times, dtype=np.float64)
     if not np.isfinite(vector).all():
-        _warn(
-            f"{np.count_nonzero(~np.isfinite(vector))} of {vector.size} timestamps are not finite"
-        )
+        number = np.count_nonzero(~np.isfinite(vector))
+        _warn(f"{number} of {vector.size} timestamps{_of(label)} are not finite")
         return Clock(timestamps=vector)
     if vector.size == 1 and nominal_rate is not None:
         return Clock(rate=nominal_rate, starting_time=float(vector[0]))
@@ -342,12 +352,16 @@ def describe_times(times: ArrayLike, nominal_rate: float | None = None) -> Clock
     if (steps <= 0).any():
         backwards = int(np.count_nonzero(steps < 0))
         fault = f"go backwards at {backwards}" if backwards else f"repeat at {(steps == 0).sum()}"
-        _warn(f"Timestamps {fault} of {vector.size} samples")
+        _warn(f"Timestamps{_of(label)} {fault} of {vector.size} samples")
         return Clock(timestamps=vector)
     rate = _constant_rate(vector, nominal_rate)
     if rate is None:
         return Clock(timestamps=vector)
     return Clock(rate=rate, starting_time=float(vector[0]))
+
+
+def _of(label: str | None) -> str:
+    return f" of {label}" if label else ""
 
 
 def _warn(what: str) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 import nwb_ophys
+from nwb_ophys import TiffImagingInterface
 from nwb_ophys.copies import copied_folders, copies_in, is_named_as_copy
+from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.testing import write_bruker, write_scanimage, write_scanimage_legacy
 
 MOVIE = np.arange(4 * 6 * 8, dtype="u2").reshape(4, 6, 8)
@@ -135,10 +138,10 @@ def test_a_copy_of_a_folder_that_is_given_is_read(tmp_path, recwarn):
     assert not [each for each in recwarn if "copies" in str(each.message)]
 
 
-def _notes_of_contents(path: Path) -> list[str]:
+def _notes_of_contents(path: Path, **options: float) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        nwb_ophys.open(path)
+        nwb_ophys.open(path, **options)
     return [str(each.message) for each in caught if "the contents of" in str(each.message)]
 
 
@@ -183,3 +186,21 @@ def test_unfinished_copies_are_named(tmp_path, is_folder):
     (note,) = {str(each.message) for each in caught if name in str(each.message)}
     assert f"'{name}'" in note
     assert note.endswith("not finished. Finish it, or remove the file.")
+
+
+def test_equal_files_of_one_series_are_named(tmp_path):
+    """Fault: a copy with the next number was joined to its file without a word."""
+    for number in (1, 3):
+        tifffile.imwrite(tmp_path / f"m_{number}.tif", MOVIE + number, photometric="minisblack")
+    shutil.copy(tmp_path / "m_1.tif", tmp_path / "m_2.tif")
+    (note,) = _notes_of_contents(tmp_path, sampling_frequency=5.0)
+    assert note.startswith(f"Of one recording in '{tmp_path}', 'm_2.tif' has the size and the")
+    for file in tmp_path.iterdir():  # blank frames, a file each, are equal
+        tifffile.imwrite(file, np.zeros((4, 5), "uint16"))
+    assert not _notes_of_contents(tmp_path, sampling_frequency=5.0)
+
+
+def test_a_file_that_is_given_twice_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "m.tif", MOVIE, photometric="minisblack")
+    with pytest.raises(SourceArgumentError, match=r"m\.tif' is given 2 times"):
+        TiffImagingInterface([tmp_path / "m.tif"] * 2, sampling_frequency=5.0)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pynwb.testing.mock.file import mock_NWBFile
 
 import nwb_ophys
+from nwb_ophys import NumpyImagingInterface
 from nwb_ophys.errors import MetadataError, SourceError
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.timing import (
     TOLERANCE,
     Clock,
@@ -439,3 +442,13 @@ def test_repeated_times():
 )
 def test_the_rate_of_times_beside_a_stated_one(times, stated, found):
     assert other_rate(times, stated) == (None if found is None else pytest.approx(found))
+
+
+def test_warnings_of_times_name_the_file(tmp_path):
+    np.save(tmp_path / "movie.npy", np.zeros((3, 4, 5), "uint8"))
+    interface = NumpyImagingInterface(tmp_path / "movie.npy", sampling_frequency=10.0)
+    label = extractor_label(interface.extractor)
+    assert label == f"ArrayImagingExtractor of '{tmp_path / 'movie.npy'}'"
+    interface.set_aligned_timestamps([0.0, 2.0, 1.0])
+    with pytest.warns(UserWarning, match=rf"Timestamps of {label} go backwards at 1 of 3 samples"):
+        interface.add_to_nwbfile(mock_NWBFile())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
-from nwb_ophys.errors import MissingPackageError, SourceError, not_found
+from nwb_ophys.errors import MissingPackageError, SourceError, as_sentence, not_found
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
@@ -80,7 +80,8 @@ def verify(
         except MissingPackageError:
             raise
         except Exception as error:  # of the backend, about a damaged file
-            raise SourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
+            said = as_sentence(reason_of(error))
+            raise SourceError(f"'{path}' cannot be read: {said}") from error
         with opened as root:
             records = records_of(root, storage)
             if not records:

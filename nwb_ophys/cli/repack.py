@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -80,6 +81,8 @@ def repack(
     if plan:
         say_lines(plan_repack(path, storage).to_yaml())
         return
+    # Before it may be replaced; of a link, the file that it leads to.
+    num_bytes = size_of(path if is_url(path) else Path(os.path.realpath(path)))
     with shared.with_own_flag():
         written = rewrite(
             path,
@@ -95,6 +98,6 @@ def repack(
             allow_outside=allow_outside,
         )
     if is_url(written):
-        shared.say(f"{written}: written, from {size_of(path) / 1e6:.1f} MB")
+        shared.say(f"{written}: written, from {num_bytes / 1e6:.1f} MB")
         return
-    shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {size_of(path) / 1e6:.1f} MB")
+    shared.say(f"{written}: {size_of(written) / 1e6:.1f} MB, from {num_bytes / 1e6:.1f} MB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from typing import Any
 
@@ -14,6 +15,8 @@ from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.extractors.ranges import check_index, check_range
 
 _LETTERS = {"T": "time", "C": "channels", "Z": "planes", "Y": "rows", "X": "columns"}
+# Smaller frames are those of tests, or of lines.
+_FEWEST_ROWS = 32
 
 
 @attrs.frozen
@@ -60,6 +63,30 @@ class MovieAxes:
     def size(self, letter: str) -> int:
         """Return the length of an axis; 1 if there is no such axis."""
         return self.shape[self.order.index(letter)] if letter in self.order else 1
+
+
+def note_time_last(what: str, shape: tuple[int, ...], remedy: str) -> None:
+    """Warn of three axes of which the first two are equal: rows and columns of square frames.
+
+    MATLAB and others keep time last. A movie with as many frames as rows is rare.
+
+    Parameters
+    ----------
+    what : str
+        Name of the array, for the message.
+    shape : tuple of int
+    remedy : str
+        Advice for an array whose last axis is time.
+    """
+    if len(shape) != 3 or shape[0] != shape[1] or shape[1] == shape[2] or shape[0] < _FEWEST_ROWS:
+        return
+    warnings.warn(
+        f"{what} has the shape {tuple(shape)}, which is read as {shape[0]} frames of {shape[1]} "
+        f"x {shape[2]} pixels. If it is {shape[2]} frames of {shape[0]} x {shape[1]} pixels, "
+        f"{remedy}.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 class AxesImagingExtractor(ImagingExtractor):  # type: ignore[misc]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,9 +117,15 @@ def check_paths(paths: Iterable[Path], *, reads_ranges: bool) -> None:
     Raises
     ------
     SourceNotFoundError, SpecialFileError, OutsideFolderError
+    SourceArgumentError
+        If a path is given twice, so that its frames would be written twice.
     SourceError
         If a file is in an object store and its format is read from a disk only.
     """
+    paths = list(paths)
+    twice = next((path for path, count in Counter(paths).items() if count > 1), None)
+    if twice is not None:
+        raise SourceArgumentError(f"'{twice}' is given {paths.count(twice)} times; give it once.")
     for path in paths:
         if isinstance(path, RemotePath) and not reads_ranges:
             raise not_read(path)

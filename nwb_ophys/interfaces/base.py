@@ -19,6 +19,7 @@ from nwb_ophys.errors import (
     SourceArgumentError,
     shown,
 )
+from nwb_ophys.extractors.labels import keep_paths
 from nwb_ophys.extractors.ranges import check_rate
 from nwb_ophys.html_tables import html_table
 from nwb_ophys.interfaces.arguments import (
@@ -167,6 +168,7 @@ class BaseOphysInterface(Detectable, Reopenable, Closeable, Convertible):
         ):
             check_paths(paths_of(self), reads_ranges=self.reads_ranges)
             self.extractor: Any = self.open(self.source)
+        keep_paths(self.extractor, paths_of(self))
         self.witness = witness
         self._as_opened = self.extractor
 

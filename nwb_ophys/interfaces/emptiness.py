@@ -11,6 +11,10 @@ from nwb_ophys.errors import SourceError, counted, first_named
 from nwb_ophys.interfaces.made_from import paths_of
 
 _MOST_LISTED = 5
+_NOTHING = (
+    "Nothing was recorded, or the file was not copied to its end; leave it out, or give another "
+    "file."
+)
 
 
 def refuse_no_frames(interface: Any) -> None:
@@ -35,9 +39,25 @@ def refuse_no_frames(interface: Any) -> None:
     lacks = "no frames" if shape[0] == 0 else "frames without pixels"
     axes = "(frames, rows, columns, planes)" if len(shape) == 4 else "(frames, rows, columns)"
     raise SourceError(
-        f"The movie of {_name_of(interface)} has {lacks}: its shape is {shape}, {axes}. Nothing "
-        "was recorded, or the file was not copied to its end; leave it out, or give another file."
+        f"The movie of {_name_of(interface)} has {lacks}: its shape is {shape}, {axes}. {_NOTHING}"
     )
+
+
+def empty_array(what: str, shape: tuple[int, ...], fewest_axes: int = 3) -> str | None:
+    """Return why an array with the axes of a movie and an axis of 0 is not read; None for others.
+
+    Parameters
+    ----------
+    what : str
+        Name of the array and path of its file.
+    shape : tuple of int
+    fewest_axes : int
+        Number of axes from which an array may be a movie.
+    """
+    if len(shape) < fewest_axes or 0 not in shape:
+        return None
+    lacks = "no frames" if shape[0] == 0 else "no pixels"
+    return f"{what} has the shape {shape}: an axis of 0, so it has {lacks}. {_NOTHING}"
 
 
 def note_no_rois(interface: Any) -> None:

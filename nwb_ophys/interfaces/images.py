@@ -119,6 +119,14 @@ class OnlySampleInterface(ImagesInterface):
         """Return the names of all channels of the recording."""
         return list(self.source.movie.channel_names())
 
+    def channel_name(self) -> str:
+        """Return the name of the channel that the movie is."""
+        return str(self.source.movie.channel_name())
+
+    def position_name(self) -> str:
+        """Return the name of the position that the movie is of."""
+        return str(self.source.movie.position_name())
+
     def part(self) -> str:
         """Return the part of its recording that the movie is."""
         return str(self.source.movie.part())

@@ -15,9 +15,10 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.copies import are_alike, unfinished_copy
-from nwb_ophys.errors import SourceError, UnknownFormatError
+from nwb_ophys.copies import are_alike, first_alike, unfinished_copy
+from nwb_ophys.errors import SourceError, UnknownFormatError, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
+from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut, warn_of_grouping
 from nwb_ophys.interfaces.streams import streams_of
 from nwb_ophys.outside import resolved
@@ -174,6 +175,7 @@ def group(
     recordings.sort(key=lambda each: places.get(each.path, 0))
     kept = _without_strays(recordings)
     _warn_of_equal_recordings(kept)
+    _warn_of_equal_files(kept)
     return kept
 
 
@@ -353,6 +355,34 @@ def _warn_of_equal_recordings(recordings: Sequence[FoundRecordings]) -> None:
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def _warn_of_equal_files(recordings: Sequence[FoundRecordings]) -> None:
+    """Warn of files of one recording that hold the same, so that frames come twice.
+
+    Files of one image each are not compared: those of blank frames are equal.
+    """
+    for each in (group for found in recordings if found.row.is_ours for group in found.groups):
+        files = [file for file in each.files if not is_url(file) and file.is_file()]
+        if len(files) < 2 or _holds_one_image(files[0]):
+            continue
+        copies = first_alike(files)
+        if copies:
+            pairs = [
+                f"'{copy.name}' has the size and the contents of '{file.name}'"
+                for copy, file in copies.items()
+            ]
+            warnings.warn(
+                f"Of one recording in '{files[0].parent}', {first_of(pairs, _MOST_SHOWN)}, as far "
+                "as they were compared. The frames of all are written; leave out copies.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _holds_one_image(file: Path) -> bool:
+    heading = read_tiff_heading(file) if file.suffix.lower() in TIFF_SUFFIXES else None
+    return heading is not None and heading.is_single_image
 
 
 def _sizes_of(files: Sequence[Path]) -> tuple[int, ...]:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import as_sentence, counted, printable
+from nwb_ophys.errors import as_sentence, counted, first_of, printable
 from nwb_ophys.opening.recordings import Recording
+from nwb_ophys.paths import in_natural_order
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 
 _MOST_LISTED = 6
+_MOST_IMAGES = 20
 _ORDER = {"TwoPhotonSeries": 0, "OnePhotonSeries": 0, "ImageSegmentation": 1}
 
 
@@ -135,7 +137,8 @@ def _described(each: Any) -> Iterator[str]:
                 f"{counted(num_rois, 'ROI')}, {_rate(series)}"
             )
     elif kind == "Images":
-        yield f"{each.name}: {counted(len(each.images), 'image')} ({', '.join(each.images)})"
+        names = first_of(in_natural_order(each.images), _MOST_IMAGES)
+        yield f"{each.name}: {counted(len(each.images), 'image')} ({names})"
     elif hasattr(each, "data") and hasattr(each.data, "shape"):
         size = " x ".join(map(str, each.data.shape))
         yield f"{each.name} ({kind}): {size}, {_rate(each)}"

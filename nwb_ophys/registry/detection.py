@@ -352,8 +352,8 @@ def _warn_of_damaged(files: Sequence[Path]) -> None:
     if files:
         warnings.warn(
             f"No format with this ending recognises {_some([repr(str(file)) for file in files])}: "
-            "cut off, damaged, or without a file that belongs beside it. Left out; to see the "
-            "reason, open the file alone and name its format (format=, on the command line "
+            "empty, cut off, damaged, or without a file that belongs beside it. Left out; to see "
+            "the reason, open the file alone and name its format (format=, on the command line "
             "--format).",
             UserWarning,
             stacklevel=4,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from nwb_ophys.errors import (
+    LOCKED,
     CorruptSourceError,
     NwbOphysError,
     SourceArgumentError,
@@ -120,6 +122,8 @@ def _reasons_within(probe: PathProbe, ours: list[FormatRow], depth: int) -> Iter
 
 def _reason(probe: PathProbe, ours: list[FormatRow]) -> str | None:
     """Return why a file or folder cannot be read, if a format knows it."""
+    if _is_being_written(probe):
+        return f"'{probe.path}' cannot be read: {LOCKED}."
     try:
         if was_found_damaged(probe.path):
             try_hdf5(probe.path)
@@ -137,6 +141,15 @@ def _reason(probe: PathProbe, ours: list[FormatRow]) -> str | None:
     reason = foreign_refusal(probe) or packed_refusal(probe)
     reason = reason or _damage(probe, ours) or _encoding_fault(probe)
     return reason or next(iter([*faults, *_faults_of_matches(probe, ours)]), None)
+
+
+def _is_being_written(probe: PathProbe) -> bool:
+    from nwb_ophys.storage.backends.hdf5_files import is_being_written
+
+    is_candidate = probe.is_file and probe.path.suffix.lower() in _HDF5
+    with suppress(OSError):  # such as a file that may not be read
+        return is_candidate and is_being_written(probe.path)
+    return False
 
 
 def _faults_of_matches(probe: PathProbe, ours: list[FormatRow]) -> Iterator[str]:

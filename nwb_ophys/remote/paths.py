@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.remote.reading import (
@@ -26,6 +26,8 @@ from nwb_ophys.remote.trees import tree_of
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+(?:::[A-Za-z0-9+.\-]+)*):(/+)([^/].*)", re.DOTALL)
 _USER = re.compile(r"^[^/@]*@")
 _LOCAL = ("file", "local")
+_THIS_COMPUTER = "localhost/"
+_DRIVE = re.compile(r"[A-Za-z]:")
 # Stores in which a name may have a question mark, and a container is named before the account.
 _OF_OBJECTS = ("s3", "s3a", "gs", "gcs", "memory")
 _OF_CONTAINERS = ("abfs", "abfss", "az", "adl")
@@ -222,20 +224,53 @@ def as_path(path: str | os.PathLike[str]) -> Path:
     """
     if isinstance(path, RemotePath):
         return path
-    found = _URL.fullmatch(os.fspath(path))
+    text = path.as_posix() if isinstance(path, Path) else os.fspath(path)
+    found = _URL.fullmatch(text)
     if found is None or (found[2] == "/" and not _is_known(found[1])):
         return path if isinstance(path, Path) else Path(path)
-    protocol, _, rest = found.groups()
+    protocol, slashes, rest = found.groups()
+    protocol = protocol.lower()  # in any case it is the same
     if "::" in protocol:
         shown = shown_url(f"{protocol}://{rest}")
         raise SourceArgumentError(f"'{shown}' joins several file systems; give one URL.")
-    if protocol.lower() in _LOCAL:
-        return Path(f"/{rest.lstrip('/')}")
+    if protocol in _LOCAL:
+        return _local_path(rest.lstrip("/"), has_host=slashes == "//")
     shown = shown_url(f"{protocol}://{rest}")
     remote = RemotePath(shown)
     if shown != f"{protocol}://{rest}":
         _keep_whole(remote, f"{protocol}://{rest}")
     return remote
+
+
+def _local_path(rest: str, *, has_host: bool) -> Path:
+    """Return the path that a URL of a file names, without the slashes before it.
+
+    Programs write blanks and other characters of paths as percent codes, users write them as they
+    are; what exists decides.
+    """
+    text = local_text(rest, has_host=has_host, is_windows=os.name == "nt")
+    path = Path(text)
+    return path if "%" not in text or path.exists() else Path(unquote(text))
+
+
+def local_text(rest: str, *, has_host: bool, is_windows: bool) -> str:
+    """Return the text of the path that a URL of a file names.
+
+    Parameters
+    ----------
+    rest : str
+        The URL behind the protocol and its slashes.
+    has_host : bool
+        Whether it begins with the name of a computer.
+    is_windows : bool
+        Whether paths have drives, and names of computers.
+    """
+    if rest.startswith(_THIS_COMPUTER):
+        return local_text(rest.removeprefix(_THIS_COMPUTER), has_host=False, is_windows=is_windows)
+    if not is_windows:
+        return f"/{rest}"
+    has_drive = _DRIVE.match(rest) is not None
+    return rest if has_drive else f"{'//' if has_host else '/'}{rest}"
 
 
 def _keep_whole(remote: RemotePath, url: str) -> None:
@@ -281,4 +316,4 @@ def _is_known(protocol: str) -> bool:
         from fsspec import available_protocols
     except ImportError:
         return False
-    return protocol in available_protocols()
+    return protocol.lower() in available_protocols()

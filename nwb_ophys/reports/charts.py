@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 _WIDTH, _HEIGHT = 480, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
 # Room for the label of an upright axis and around its ticks, and for a digit in a small window.
-_BESIDE_LABELS, _WIDTH_OF_DIGIT = 27, 7.6
+_BESIDE_LABELS, _BESIDE_ROWS, _WIDTH_OF_DIGIT = 27, 10, 7.6
 # Points of a line: two for each, the lowest and the highest value within.
 _MOST_BINS = 300
 _NUM_TICKS = 5
@@ -149,13 +149,13 @@ def _axes(x: NDArray[Any], y: NDArray[Any], *, from_zero: bool = False) -> tuple
     bottom = low if from_zero else low - margin
     up = Axis(low=bottom, high=high + margin, start=_HEIGHT - _BOTTOM, end=_TOP)
     first, last = _range(x)
-    return Axis(low=first, high=last, start=_left_of(up), end=_WIDTH - _RIGHT), up
+    left = _left_of(tick_labels(up.ticks()), _BESIDE_LABELS)
+    return Axis(low=first, high=last, start=left, end=_WIDTH - _RIGHT), up
 
 
-def _left_of(up: Axis) -> float:
-    """Return the place of the upright axis, which leaves room for its labels."""
-    longest = max(map(len, tick_labels(up.ticks())))
-    return max(_LEFT, _BESIDE_LABELS + longest * _WIDTH_OF_DIGIT)
+def _left_of(labels: Sequence[str], beside: float) -> float:
+    """Return the place of the upright axis, which leaves room for labels and some beside them."""
+    return max(_LEFT, beside + max(map(len, labels), default=0) * _WIDTH_OF_DIGIT)
 
 
 def shortened(label: str, most: int = 48) -> str:
@@ -284,7 +284,7 @@ def image_chart(
     """
     height = 336
     up = Axis(low=y_range[0], high=y_range[1], start=height - _BOTTOM, end=_TOP)
-    left = _left_of(up)
+    left = _left_of(tick_labels(up.ticks()), _BESIDE_LABELS)
     across = Axis(low=x_range[0], high=x_range[1], start=left, end=_WIDTH - _RIGHT)
     image = Markup(
         '<image class="pixels" href="{uri}" x="{x}" y="{y}" width="{width}" height="{height}" '
@@ -324,7 +324,8 @@ def trace_stack(rows: Sequence[TraceRow], title: str, x_label: str) -> Markup:
     height = _TOP + row_height * len(rows) + _BOTTOM
     # Times may go back, and may be unknown at the ends.
     low, high = _range(np.concatenate([_range(each.times) for each in rows if len(each.times)]))
-    across = Axis(low=low, high=high, start=_LEFT, end=_WIDTH - _RIGHT)
+    left = _left_of([each.label for each in rows], _BESIDE_ROWS)
+    across = Axis(low=low, high=high, start=left, end=_WIDTH - _RIGHT)
     parts = []
     for number, row in enumerate(rows):
         x, y = envelope(row.times, row.values)
@@ -334,7 +335,7 @@ def trace_stack(rows: Sequence[TraceRow], title: str, x_label: str) -> Markup:
         parts.append(
             Markup(
                 '<text class="tick" x="{x}" y="{y:.1f}" text-anchor="end">{label}</text>'
-            ).format(x=_LEFT - 6, y=top + row_height / 2 + 4, label=row.label)
+            ).format(x=left - 6, y=top + row_height / 2 + 4, label=row.label)
         )
         parts.append(polyline(across.place(x), up.place(y), row.css))
     parts.append(_across(across, _TOP + row_height * len(rows), x_label))

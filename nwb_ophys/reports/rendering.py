@@ -46,6 +46,8 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 # Bytes of names that are no text, as Python has them.
 _BYTES = re.compile("[\udc80-\udcff]")
+# Controls, which a command that is copied would carry, and marks that reverse the text behind them.
+_CONTROLS = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 # Pixels of all pictures of a page together, and of one.
 _ALL_PIXELS, _MOST_PIXELS, _FEWEST_PIXELS = 1_500_000, 1 << 18, 1 << 12
 _MOST_FINDINGS = 100
@@ -84,6 +86,7 @@ def rendered(template: str, values: Mapping[str, Any]) -> str:
     """
     page = environment().get_template(template).render(values)
     named = _BYTES.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", page)
+    named = _CONTROLS.sub(lambda found: ascii(found[0])[1:-1], named)
     return named.encode("utf-8", "backslashreplace").decode()
 
 
@@ -376,19 +379,29 @@ def _traces(traces: TraceSet, tables: Mapping[str, Segmentation], num_sets: int)
         facts=traces,
         figures=tuple(trace_figures(traces, tables, MOST_HEAT_PIXELS // num_sets)),
         rows=tuple(rows),
-        notes=tuple(_notes_of_traces(traces)),
+        notes=tuple(_notes_of_traces(traces, tables.get(traces.table or ""))),
     )
 
 
-def _notes_of_traces(traces: TraceSet) -> list[str]:
+def _notes_of_traces(traces: TraceSet, table: Segmentation | None) -> list[str]:
     num_columns = traces.shape[1] if len(traces.shape) == 2 else 1
     num_rois = len(traces.rows)
-    if num_columns == num_rois:
-        return []
-    note = f"It has {num_columns} columns, but names {num_rois} ROIs"
-    is_turned = len(traces.shape) == 2 and traces.shape[0] == num_rois
-    turned = ": its axes seem to be exchanged, (ROIs, samples) instead of (samples, ROIs)"
-    return [f"{note}{turned * is_turned}."]
+    if not num_rois:
+        return ["It names no ROIs."]
+    notes = []
+    if num_columns != num_rois:
+        note = f"It has {num_columns} columns, but names {num_rois} ROIs"
+        is_turned = len(traces.shape) == 2 and traces.shape[0] == num_rois
+        turned = ": its axes seem to be exchanged, (ROIs, samples) instead of (samples, ROIs)"
+        notes.append(f"{note}{turned * is_turned}.")
+    if traces.table is None:
+        notes.append("It states no table of its ROIs.")
+    elif table is not None:
+        outside = traces.rows[(traces.rows < 0) | (traces.rows >= len(table.ids))]
+        if len(outside):
+            named = f"row {outside[0]}" if len(outside) == 1 else f"rows such as {outside[0]}"
+            notes.append(f"It names {named} of a table of {counted(len(table.ids), 'ROI')}.")
+    return notes
 
 
 def _glance(report: Report) -> list[tuple[str, str]]:

@@ -176,9 +176,9 @@ def gather_segmentation(file: StoredFile, path: str, movies: Sequence[MovieFacts
         Movies of the file, of which one on the same plane lies below the outlines.
     """
     plane = file.member(path, "imaging_plane")
-    ids = np.atleast_1d(np.asarray(file.member_value(path, "id"), dtype=np.int64))
+    ids = np.atleast_1d(np.asarray(file.value(file.required(path, "id")), dtype=np.int64))
     accepted, undecided, origin = _acceptance(file, path, len(ids))
-    field = field_of_plane(file, plane, movies)
+    field = field_of_plane(file, plane, movies, 3 if form_of(file, path) == "voxel_mask" else 2)
     pixels = attempt(path, _pixels_of, file, path, field, len(ids))
     sizes, num_planes = np.zeros(len(ids), np.int64), 1
     outlines: tuple[Outlines, ...] = ()
@@ -300,9 +300,11 @@ def shown_planes(z: NDArray[np.integer], num_planes: int) -> list[int]:
 
 
 def field_of_plane(
-    file: StoredFile, plane: str | None, movies: Sequence[MovieFacts]
+    file: StoredFile, plane: str | None, movies: Sequence[MovieFacts], num_axes: int = 2
 ) -> tuple[int, ...] | None:
     """Return (columns, rows[, planes]) of a movie on a plane, or of all images if they are alike.
+
+    Of several movies, the first whose frames have as many axes as the masks is taken.
 
     Parameters
     ----------
@@ -310,10 +312,12 @@ def field_of_plane(
     plane : str or None
         Path of the imaging plane.
     movies : sequence of MovieFacts
+    num_axes : int
+        Number of coordinates of a pixel of the masks.
     """
     own = [each for each in movies if plane is not None and each.plane == plane]
-    whole = (each.shape[1:] for each in own if 0 not in each.shape)
-    found = next((shape for shape in whole if shape), None)
+    whole = [each.shape[1:] for each in own if each.shape and 0 not in each.shape]
+    found = next(iter(sorted(whole, key=lambda shape: len(shape) != num_axes)), None)
     shapes = {file.shape(path) for path in _picture_paths(file)}
     return found or (shapes.pop() if len(shapes) == 1 else None)
 

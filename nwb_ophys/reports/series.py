@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.gathering import StatisticsGatherer
 from nwb_ophys.reports.pixel_sizes import PixelSize, pixel_size_of
@@ -16,9 +17,11 @@ from nwb_ophys.reports.scaling import Scaling, scaling_of
 from nwb_ophys.reports.statistics import MovieStatistics, movie_statistics
 from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.reports.timing import StreamTimes, stream_times
+from nwb_ophys.storage import check_complete
 
 _IMAGES = ("ImageSeries", "PhotonSeries", "OpticalSeries", "ImageMaskSeries")
 _MOST_FILES = 20
+_NUM_AXES = (3, 4)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -41,6 +44,9 @@ class MovieFacts:
     times : StreamTimes or Unreadable
     statistics : MovieStatistics or Unreadable or None
         None for a series without frames in this file.
+    lacking : str
+        Parts that were never written, in whose place fill values are read, as a sentence; empty
+        if there are none.
     """
 
     path: str
@@ -55,6 +61,7 @@ class MovieFacts:
     num_external_files: int
     times: StreamTimes | Unreadable
     statistics: MovieStatistics | Unreadable | None
+    lacking: str = ""
 
     @property
     def name(self) -> str:
@@ -80,10 +87,14 @@ def movie_paths(file: StoredFile) -> Iterator[str]:
         is_movie = kind.endswith(_IMAGES) or (has_plane and "data" in file.members[path])
         if not is_movie or "rois" in file.members[path]:
             continue
-        shape = file.shape(file.member(path, "data"))
-        has_frames = shape is not None and len(shape) in (3, 4)
-        if has_frames or "external_file" in file.members[path]:
+        if file.kind(path).endswith(_IMAGES) or _has_frames(file, path):
             yield path
+
+
+def _has_frames(file: StoredFile, path: str) -> bool:
+    """Return whether the data of a series have the axes of frames or volumes."""
+    shape = file.shape(file.member(path, "data"))
+    return shape is not None and len(shape) in _NUM_AXES
 
 
 def gather_movie(
@@ -97,8 +108,14 @@ def gather_movie(
     path : str
     gatherer : StatisticsGatherer, optional
         What observed the write of the file; without statistics of this movie, it is read.
+
+    Raises
+    ------
+    CorruptSourceError
+        If neither the file nor other ones that it names have frames of the movie.
     """
     data = file.member(path, "data")
+    _check_frames(file, path)
     shape = file.shape(data) or ()
     plane = file.member(path, "imaging_plane")
     external = file.member(path, "external_file")
@@ -122,7 +139,27 @@ def gather_movie(
         num_external_files=len(names),
         times=attempt(path, stream_times, file, path),
         statistics=statistics,
+        lacking=_lacking(file, data) if has_frames else "",
     )
+
+
+def _check_frames(file: StoredFile, path: str) -> None:
+    """Check that a series has data with the axes of frames, or that they are in other files."""
+    if "external_file" in file.members[path]:
+        return
+    shape = file.shape(file.required(path, "data"))
+    if shape is None or len(shape) not in _NUM_AXES:
+        stated = "are empty" if shape is None else f"have the shape {shape}"
+        raise CorruptSourceError(f"Its data {stated}; those of a movie have three or four axes.")
+
+
+def _lacking(file: StoredFile, data: str | None) -> str:
+    """Return the parts of a movie that were never written, as a sentence."""
+    try:
+        check_complete(file.root[data])
+    except CorruptSourceError as error:
+        return str(error)
+    return ""
 
 
 def _texts(value: Any) -> list[str]:

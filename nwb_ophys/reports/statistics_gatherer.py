@@ -167,7 +167,7 @@ class BlockGatherer:
         )
 
     def _saturation(self) -> tuple[int | None, int]:
-        if self._native.kind == "f":
+        if self._native.kind == "f" or self._dtype.kind == "b":  # truth values, counted as bytes
             return None, 0
         return (self._top or Top(0, 0, 0)).saturation(self._native)
 

@@ -81,7 +81,7 @@ class MovieStatistics:
         The largest value that the camera or the digitiser can give: that of the dtype, or
         2^n - 1 for an n of 8 or more if the values reach exactly that and pile up there: at least
         two pixels have it, and more than twice as many as have the value below it. None for
-        floats, which have no such value.
+        floats and truth values, which have no such value.
     num_saturated : int
         Number of pixels with that value, in all frames read; 0 for floats.
     frames_compared : int

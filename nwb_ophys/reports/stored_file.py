@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, MissingPackageError
+from nwb_ophys.errors import CorruptSourceError, MissingPackageError, as_sentence
 from nwb_ophys.outside import reading_from
 from nwb_ophys.reports.places import existing
 from nwb_ophys.storage import NO_BACKEND, backend_of_path
@@ -81,6 +81,21 @@ class StoredFile:
     def member(self, path: str, name: str) -> str | None:
         """Return the path of a member of a group; None if there is none."""
         return self.members.get(path, {}).get(name)
+
+    def required(self, path: str, name: str) -> str:
+        """Return the path of a member that a group must have.
+
+        Raises
+        ------
+        CorruptSourceError
+            If it is absent, or lies in another file.
+        """
+        found = self.member(path, name)
+        if found is None:
+            target = self.outside.get(f"{path}/{name}")
+            state = f"is a link to '{target}', which is not followed" if target else "is absent"
+            raise CorruptSourceError(f"Its '{name}' {state}.")
+        return found
 
     def referenced(self, path: str, name: str) -> str | None:
         """Return the path of the object to which an attribute refers; None without one."""
@@ -167,7 +182,9 @@ def opened(path: str | Path, allow_outside: Sequence[str | Path] = ()) -> Iterat
             except CorruptSourceError:
                 raise
             except Exception as error:  # of the backend, about a damaged file
-                raise CorruptSourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
+                raise CorruptSourceError(
+                    f"'{path}' cannot be read: {as_sentence(reason_of(error))}"
+                ) from error
             yield found
 
 
@@ -181,7 +198,9 @@ def _root_of(storage: Backend, path: Path) -> Iterator[Any]:
         except (MissingPackageError, CorruptSourceError):
             raise
         except Exception as error:  # of the backend, about a damaged file
-            raise CorruptSourceError(f"'{path}' cannot be read: {reason_of(error)}") from error
+            raise CorruptSourceError(
+                f"'{path}' cannot be read: {as_sentence(reason_of(error))}"
+            ) from error
         try:
             yield root
         finally:
@@ -194,6 +213,11 @@ def _listed(path: Path, storage: Backend, root: Any) -> StoredFile:
         raise CorruptSourceError(
             f"'{path}' is damaged: its root cannot be read ({objects[''].error}). Copy the file "
             "again from where it was recorded."
+        )
+    if "nwb_version" in objects:  # version 2 states it as an attribute
+        raise CorruptSourceError(
+            f"'{path}' is an NWB file of version 1, which pynwb does not read either. Give a file "
+            "of NWB 2."
         )
     if "" not in objects or objects[""].attributes.get("neurodata_type") != "NWBFile":
         raise CorruptSourceError(

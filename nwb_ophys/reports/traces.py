@@ -18,6 +18,7 @@ from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.reports.threads import in_threads
 from nwb_ophys.reports.timing import StreamTimes, stream_times
 
+_SERIES = "RoiResponseSeries"
 _MOST_BYTES = 64_000_000
 _MOST_COLUMNS, _MOST_ROWS = 1000, 400
 _NUM_EXAMPLES = 8
@@ -50,7 +51,7 @@ class TraceSet:
     samples : numpy.ndarray of int, shape (samples read,)
         Numbers of the samples that were read.
     rows : numpy.ndarray of int, shape (ROIs,)
-        Row of the table for each column.
+        Row of the table for each column; empty where the series names no ROIs.
     signal_to_noise : numpy.ndarray of float64, shape (ROIs,)
         See :func:`signal_to_noise`.
     heat_map : numpy.ndarray of float32, shape (rows, bins)
@@ -89,7 +90,8 @@ class TraceSet:
 def trace_paths(file: StoredFile) -> Iterator[str]:
     """Yield the paths of the series of traces: groups with data for the rows of a table."""
     for path, found in file.members.items():
-        if "rois" in found and "data" in found and file.kind(path):
+        kind = file.kind(path)
+        if kind.endswith(_SERIES) or (kind and "rois" in found and "data" in found):
             yield path
 
 
@@ -104,13 +106,16 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
     Raises
     ------
     ValueError
-        If its data have neither one nor two axes.
+        If its data have neither one nor two axes, or are not numbers.
+    CorruptSourceError
+        If it has no data in this file.
     """
-    data = file.member(path, "data")
-    assert data is not None
+    data = file.required(path, "data")
     source = file.source(data)
     if len(source.shape) not in (1, 2):
         raise ValueError(f"Its data have the shape {source.shape}; traces have two axes.")
+    if source.dtype.kind not in "biuf":
+        raise ValueError(f"Its data are {source.dtype}; traces are of integers or floats.")
     num_samples = source.shape[0]
     num_rois = source.shape[1] if len(source.shape) == 2 else 1
     length = 1 if source.chunk_shape is None else source.chunk_shape[0]
@@ -123,7 +128,6 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
     # Of infinite ratios, those of the highest signals come first.
     keys = [np.nan_to_num(each, nan=-np.inf, posinf=np.inf) for each in (signal, ratio)]
     best = np.lexsort(keys)[::-1][:_NUM_EXAMPLES]
-    rows = file.member_value(path, "rois")
     return TraceSet(
         path=path,
         kind=_kind_of(file, path),
@@ -133,7 +137,7 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
         shape=tuple(source.shape),
         times=attempt(path, stream_times, file, path),
         samples=samples,
-        rows=np.atleast_1d(np.asarray(rows, dtype=np.int64)),
+        rows=_rows_of(file, path),
         signal_to_noise=ratio,
         heat_map=heat_map(values[:, columns], per_bin),
         heat_map_columns=columns,
@@ -141,6 +145,12 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
         examples=tuple((int(each), values[:, each].copy()) for each in best),
         num_not_finite=int(values.size - np.isfinite(values).sum()),
     )
+
+
+def _rows_of(file: StoredFile, path: str) -> NDArray[np.int64]:
+    """Return the row of the table for each column; empty where the series names no ROIs."""
+    rows = file.member_value(path, "rois")
+    return np.atleast_1d(np.asarray([] if rows is None else rows, dtype=np.int64))
 
 
 def _kind_of(file: StoredFile, path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ import attrs
 from nwb_ophys.errors import SpecificationError
 from nwb_ophys.metadata import DeepDict, load_metadata, models
 from nwb_ophys.metadata.fields import class_schema
-from nwb_ophys.metadata.schema import faults_of
+from nwb_ophys.metadata.schema import faults_of, session_schemas
 from nwb_ophys.metadata.value_texts import read_text
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
@@ -34,6 +35,9 @@ _SECTIONS = {
     **{each.name: "Subject" for each in attrs.fields(models.Subject)},
     **{each.name: "NWBFile" for each in attrs.fields(models.Session)},
 }
+_FIELDS: Mapping[str, Mapping[str, Any]] = {
+    section: schema["properties"] for section, schema in session_schemas().items()
+}
 _PATHS = ("path", "paths")
 # Words of BIDS and of laboratories.
 _OTHER_NAMES = {
@@ -43,6 +47,7 @@ _OTHER_NAMES = {
     **dict.fromkeys(("file", "file_path", "folder", "folder_path", "filename"), "path"),
 }
 _SEPARATOR, _MARKS = ";", "*?"
+_FOLDERS = (".", "..")
 
 
 @attrs.frozen(kw_only=True)
@@ -398,6 +403,7 @@ class _Merger:
                 draft.add_edit(f"{_SECTIONS[key]}.{key}", text, f"{found.where}, {key}")
         if found.row is not None:
             _add_row(draft, found, found.row, faults)
+        faults += _faults_of_values(draft)
         paths = _paths_of(draft, found, faults)
         output, is_folder = _output_of(draft, found.fields, faults)
         return Session(
@@ -457,6 +463,18 @@ def _add_row(draft: _Draft, found: _Found, row: Row, faults: list[str]) -> None:
             draft.add_edit(column, text, where)
 
 
+def _faults_of_values(draft: _Draft) -> list[str]:
+    """Return a sentence for each value of the session and the subject that NWB does not store."""
+    faults = []
+    for section, fields in _FIELDS.items():
+        given = draft.metadata.get(section)
+        for key, value in given.items() if isinstance(given, Mapping) else ():
+            name = f"{section}.{key}"
+            if value is not None and key in fields and name not in draft.edits:
+                faults += faults_of(value, fields[key], draft.origins.get(name, name))
+    return faults
+
+
 def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...]:
     """Return the paths of a session; a name that nothing matches becomes a fault."""
     if draft.paths is None:
@@ -500,7 +518,7 @@ def _output_of(draft: _Draft, fields: Mapping[str, str], faults: list[str]) -> t
             "DANDI archive, or a template such as files/{subject_id}_{session_id}.nwb."
         )
     text, folder = draft.output
-    known = {key: value.replace("/", "-").replace("\\", "-") for key, value in fields.items()}
+    known = dict(fields)
     for key in ("subject_id", "session_id"):
         value = draft.edits.get(f"{_SECTIONS[key]}.{key}") or (
             draft.metadata.get(_SECTIONS[key]) or {}
@@ -508,12 +526,17 @@ def _output_of(draft: _Draft, fields: Mapping[str, str], faults: list[str]) -> t
         if value is not None:
             known.setdefault(key, str(value))
     try:
-        name = filled(text, known)
+        name = filled(text, {key: _as_name(value) for key, value in known.items()})
     except KeyError as error:
         faults.append(f"The output '{text}' has the field {error}, which has no value.")
         name = text
     place = name if is_url(name) else _joined(name, folder)
     return place, not name.endswith(OUTPUTS)
+
+
+def _as_name(value: str) -> str:
+    """Return a value as a part of a name, so that it leads to no other folder."""
+    return "-" * len(value) if value in _FOLDERS else re.sub(r"[/\\]", "-", value)
 
 
 def _key_of(draft: _Draft, found: _Found, paths: Sequence[str]) -> str:

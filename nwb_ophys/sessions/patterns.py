@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from nwb_ophys.errors import SpecificationError
+from nwb_ophys.paths import parent_of
 
 # The form of a field may be a regular expression with numbers of repeats, such as [0-9]{8}.
 _FIELD = re.compile(r"\{([A-Za-z_][\w.]*)(?::((?:[^{}]|\{\d+(?:,\d*)?\})+))?\}")
@@ -152,7 +153,8 @@ def _walk(folder: str, steps: Sequence[_Step | str], fields: dict[str, str]) -> 
             if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                 yield from _walk(entry.path, steps, fields)
     elif step.is_plain:
-        place = f"{folder.rstrip(os.sep)}{os.sep}{step.text}"
+        is_above = step.text == os.pardir
+        place = parent_of(folder) if is_above else f"{folder.rstrip(os.sep)}{os.sep}{step.text}"
         if os.path.exists(place):  # noqa: PTH110
             yield from _walk(place, rest, fields)
     else:

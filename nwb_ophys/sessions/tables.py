@@ -6,6 +6,7 @@ import csv
 import datetime
 import io
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ _EXTRA = "tables"
 _SHEETS = (".xlsx", ".xlsm")
 _DELIMITERS = ",;\t|"
 _MOST_BYTES = 64 << 20
+# Of the inflated file; a cell takes ten times the memory of its text.
+_MOST_BYTES_OF_SHEET = 32 << 20
 # BIDS writes n/a for a value that is missing, R writes NA, and pandas nan.
 _MISSING = {"", "n/a", "N/A", "NA", "NaN", "nan"}
 _ERRORS = {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
@@ -144,17 +147,44 @@ def _texts(path: Path) -> list[list[str]]:
 def _sheet(path: Path) -> list[list[str]]:
     openpyxl = require_package("openpyxl", _EXTRA)
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        with zipfile.ZipFile(path) as archive:
+            size = sum(each.file_size for each in archive.infolist())
+        if size > _MOST_BYTES_OF_SHEET:
+            raise SpecificationError(
+                f"The table '{path}' is too long: its sheets have {size} bytes, but at most "
+                f"{_MOST_BYTES_OF_SHEET >> 20} MB are read."
+            )
+        # Not as a stream, which ends where the file says, and knows nothing of merged cells.
+        book = openpyxl.load_workbook(path, data_only=True)
+        formulas = openpyxl.load_workbook(path)
+    except SpecificationError:
+        raise
     except Exception as error:  # openpyxl and zipfile raise errors of many kinds
         raise SpecificationError(
             f"The table '{path}' is not a sheet in the format XLSX; save it again as .xlsx or .csv."
         ) from error
-    try:
-        first, *others = book.worksheets
-        _warn_of_sheets(path, first, others)
-        return [list(map(_text, row)) for row in first.iter_rows()]
-    finally:
-        book.close()
+    first, *others = book.worksheets
+    _check_formulas(path, first, formulas.worksheets[0])
+    _warn_of_sheets(path, first, others)
+    texts = [list(map(_text, row)) for row in first.iter_rows()]
+    for merged in first.merged_cells.ranges:  # all of them show the value of the first
+        shown = texts[merged.min_row - 1][merged.min_col - 1]
+        for row, column in (place for line in merged.rows for place in line):
+            texts[row - 1][column - 1] = shown
+    return texts
+
+
+def _check_formulas(path: Path, values: Any, formulas: Any) -> None:
+    """Check that each formula has a value, as it has once a program for sheets has saved it."""
+    for row in formulas.iter_rows():
+        for cell in row:
+            found = values[cell.coordinate]
+            # An empty text, as of =IF(A2="", "", A2), is a value.
+            if cell.data_type == "f" and found.value is None and found.data_type == "n":
+                raise SpecificationError(
+                    f"{path.name}, line {cell.row}: the formula in {cell.coordinate} has no value; "
+                    "open the file in a program for sheets, and save it."
+                )
 
 
 def _warn_of_sheets(path: Path, first: Any, others: Sequence[Any]) -> None:

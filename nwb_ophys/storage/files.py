@@ -8,6 +8,7 @@ journal from which it returns to its state before.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -153,7 +154,13 @@ def reserved(
     """
     given = as_path(path)
     if isinstance(given, RemotePath):
-        with uploaded(given, overwrite=overwrite, append=append) as temporary:
+        with (
+            uploaded(given, overwrite=overwrite, append=append) as temporary,
+            locked(temporary) as lock,
+        ):
+            clear_target(temporary, lock)
+            if not append:
+                _note_name(given)
             yield temporary
         return
     place = Path(os.path.realpath(given.expanduser()))
@@ -162,11 +169,25 @@ def reserved(
         is_outermost = not lock.is_cleared
         clear_target(place, lock)
         try:
-            yield check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+            target = check_target(path, overwrite=overwrite, append=append, remedy=remedy)
+            if is_outermost and not append:
+                _note_name(given)
+            yield target
         except BaseException:
             if is_outermost:
                 sweep(lock)
             raise
+
+
+def _note_name(path: Path) -> None:
+    """Warn of a name by which other programs do not recognise an NWB file."""
+    if not path.name.lower().endswith(NWB_SUFFIXES):
+        warnings.warn(
+            f"The name of '{path}' does not end in {NWB_SUFFIXES[0]}; the file is written, but the "
+            "DANDI archive and most programs that show NWB files look for that ending.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def final_path(given: str | Path, place: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import NwbOphysError, SourceError, not_found
+from nwb_ophys.errors import LOCKED, NwbOphysError, SourceError, is_locked, not_found
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.backends.base import Backend
@@ -261,6 +261,8 @@ def _written_root(partial: Path, storage: Backend) -> Iterator[Any]:
 
 
 def _reason(error: Exception) -> str:
+    if is_locked(error):
+        return f"{LOCKED}."
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 

@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 import xxhash
 
+from nwb_ophys.errors import LOCKED, is_locked
 from nwb_ophys.storage.grid import Shape
 from nwb_ophys.storage.hashes import dtype_text
 
@@ -119,6 +120,8 @@ class ValueHash:
 
 def reason_of(error: Exception) -> str:
     """Return an error in one line of limited length."""
+    if is_locked(error):
+        return LOCKED
     return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 

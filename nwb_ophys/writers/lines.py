@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 from pynwb import NWBFile, TimeSeries
 
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.extractors.lines import LineScanExtractor
 from nwb_ophys.iterators import LineScanDataChunkIterator
 from nwb_ophys.metadata import models, parse_model
@@ -55,7 +56,7 @@ def add_line_scan(
     path = f'metadata["Ophys"]["LineScan"][{line_scan_index}]'
     model = parse_model(models.LineScan, metadata["Ophys"]["LineScan"][line_scan_index], path)
     check_name_is_free(nwbfile, model.name, _CONTAINER)
-    clock = clock_of(line_scan, model.rate, model.starting_time)
+    clock = clock_of(line_scan, model.rate, model.starting_time, label=extractor_label(line_scan))
     add_imaging_plane(nwbfile, metadata, imaging_plane_name=model.imaging_plane)
     fields = attrs.asdict(model, filter=lambda _, value: value is not None) | time_fields(clock)
     # A TimeSeries has no link to an imaging plane.

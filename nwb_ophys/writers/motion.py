@@ -14,6 +14,7 @@ from pynwb.ophys import CorrectedImageStack, MotionCorrection
 
 from nwb_ophys.dtypes import as_stored
 from nwb_ophys.errors import MetadataError
+from nwb_ophys.extractors.labels import extractor_label
 from nwb_ophys.iterators import ImagingExtractorDataChunkIterator
 from nwb_ophys.timing import clock_of
 from nwb_ophys.writers.compression import compressed
@@ -84,7 +85,8 @@ def add_corrected_image_stack(
     corrected = make_photon_series(
         imaging, nwbfile, merged, photon_series_type, photon_series_index, data, name="corrected"
     )
-    times = time_fields(clock_of(imaging, model.rate, model.starting_time))
+    clock = clock_of(imaging, model.rate, model.starting_time, label=extractor_label(imaging))
+    times = time_fields(clock)
     shifts = TimeSeries(
         name="xy_translation",
         description=translation_description,

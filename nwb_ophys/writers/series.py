@@ -150,7 +150,7 @@ def make_photon_series(
     """
     model = series_model(metadata, kind, index)
     dimension = _check_dimension(imaging, model, kind, index)
-    clock = clock_of(imaging, model.rate, model.starting_time)
+    clock = clock_of(imaging, model.rate, model.starting_time, label=extractor_label(imaging))
     add_imaging_plane(nwbfile, metadata, imaging_plane_name=model.imaging_plane)
     fields = attrs.asdict(model, filter=lambda _, value: value is not None) | changes
     fields |= {"dimension": dimension, "imaging_plane": nwbfile.imaging_planes[model.imaging_plane]}

@@ -91,7 +91,9 @@ def add_fluorescence_traces(
     merged = merge_lists(get_default_segmentation_metadata(), metadata)
     name = resolve_plane_segmentation(merged, plane_segmentation_name, plane_index, "plane_index")
     region = _create_roi_table_region(rois, nwbfile, merged, name)
-    clock = clock_of(rois.extractor, **_stated_times(merged, name, traces))
+    clock = clock_of(
+        rois.extractor, label=extractor_label(rois.extractor), **_stated_times(merged, name, traces)
+    )
     _check_names(merged, name, traces)
     for trace, data in traces.items():
         container_key = "DfOverF" if trace == "dff" else "Fluorescence"

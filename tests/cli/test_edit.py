@@ -61,3 +61,34 @@ def test_convert_takes_names_of_entries(run, raw):
     assert run("convert", "movie.tif", "-o", "a.nwb", *SETTINGS, "--set", name).code == 0
     with NWBHDF5IO("a.nwb", "r") as io:
         assert io.read().imaging_planes["ImagingPlane"].location == "VISp"
+
+
+def test_a_file_that_another_program_writes_is_said_to_be_open(run, session):
+    fcntl = pytest.importorskip("fcntl")  # HDF5 locks what it writes in the same way
+    with session.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for command in (
+            ("edit", "a.nwb", "--set", "Subject.sex=F"),
+            ("verify", "a.nwb"),
+            ("repack", "a.nwb", "-o", "b.nwb"),
+            ("report", "a.nwb"),
+            ("detect", "a.nwb"),
+            ("convert", "a.nwb", "-o", "b.nwb"),
+        ):
+            done = run(*command)
+            assert done.is_mistake("t is open for writing in another program; close it"), command
+            assert done.err.endswith("run this again.\n"), command
+        found = run("inspect", "a.nwb")
+    assert found.code == 1
+    assert "cannot be read as NWB: It is open for writing in another program;" in found.out
+
+
+def test_repack_says_the_size_that_a_file_had(run, session):
+    size = f"{session.stat().st_size / 1e6:.1f}"
+    session.with_name("link.nwb").symlink_to(session)
+    for path, output in (("link.nwb", "b.nwb"), ("a.nwb", "a.nwb")):
+        with session.open("ab") as file:  # what lies behind the file is not copied
+            file.write(bytes(2_000_000))
+        had = f"from {session.stat().st_size / 1e6:.1f} MB"
+        done = run("repack", path, "-o", output, "--overwrite")
+        assert done.out.endswith(f"{size} MB, {had}\n"), path

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import attrs
+import h5py
 import numpy as np
 import pytest
 
 import nwb_ophys
-from nwb_ophys import NumpyImagingInterface, NumpySegmentationInterface
+from nwb_ophys import Hdf5ImagingInterface, NumpyImagingInterface, NumpySegmentationInterface
 from nwb_ophys.errors import SourceError, UnknownFormatError
+from nwb_ophys.registry import detect
 from nwb_ophys.simulation.recording import simulate_recording
 from nwb_ophys.testing import write_caiman, write_inscopix_cells, write_nwb, write_sima
 
@@ -85,3 +88,33 @@ def test_arrays_of_masks_and_traces():
         NumpySegmentationInterface(
             image_masks=np.ones((4, 3, 2)), dff=np.zeros((0, 2)), sampling_frequency=1.0
         )
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 6), (0, 3, 8, 6), (5, 0, 6)])
+@pytest.mark.parametrize("ending", ["npy", "h5"])
+def test_a_file_of_an_empty_movie_is_refused_with_its_shape(tmp_path, shape, ending):
+    """Fault: no format recognised the file, without a word about the axis of 0."""
+    path = tmp_path / f"movie.{ending}"
+    if ending == "npy":
+        np.save(path, np.zeros(shape, "uint16"))
+    else:
+        with h5py.File(path, "w") as file:
+            file["mov"] = np.zeros(shape, "uint16")
+    reason = re.escape(f"has the shape {shape}: an axis of 0, so it has no ")
+    with pytest.raises(UnknownFormatError, match=reason):
+        nwb_ophys.open(path)
+    with (
+        pytest.warns(UserWarning, match="No format with this ending"),
+        pytest.raises(UnknownFormatError, match=reason),
+    ):
+        nwb_ophys.open(tmp_path)
+    if ending == "h5":
+        with pytest.raises(SourceError, match=reason):
+            Hdf5ImagingInterface(path, sampling_frequency=10.0)
+
+
+def test_an_empty_movie_beside_a_recording_is_named(tmp_path):
+    np.save(tmp_path / "empty.npy", np.zeros((0, 8, 6)))
+    np.save(tmp_path / "movie.npy", np.zeros((5, 8, 6)))
+    with pytest.warns(UserWarning, match=r"'.*empty\.npy': empty, cut off"):
+        assert [each.path.name for each in detect(tmp_path)] == ["movie.npy"]

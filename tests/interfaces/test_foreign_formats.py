@@ -165,7 +165,9 @@ def test_volumes_without_a_number_of_planes(tmp_path):
 def test_the_dtype_of_pixels(dtype, tmp_path):
     """Fault: a movie whose get_dtype() forgot to return was written as float64."""
     interface = opened(changed(Movie, get_dtype=dtype), tmp_path)
-    with pytest.raises(SourceError, match=r"get_dtype\(\) of LabExtractor returned .*; it must"):
+    with pytest.raises(
+        SourceError, match=r"get_dtype\(\) of LabExtractor of '.*' returned .*; it must"
+    ):
         interface.create_nwbfile(START)
 
 

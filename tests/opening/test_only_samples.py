@@ -165,3 +165,15 @@ def test_a_truncated_movie_stays_a_movie(tmp_path: Path) -> None:
         io = _converted(tmp_path / "a.nwb", tmp_path / "a.tif", allow_truncated="true")
     with io:
         assert io.read().acquisition["TwoPhotonSeries"].data.shape[0] == 1
+
+
+def test_the_channels_of_a_snapshot_of_imagej(tmp_path: Path) -> None:
+    """Fault: channels whose names the interface alone knows could not be opened together."""
+    pixels = np.arange(40, dtype="uint16").reshape(2, 4, 5)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata={"axes": "CYX"})
+    with pytest.warns(UserWarning, match=SAID):
+        io = _converted(tmp_path / "a.nwb", tmp_path / "a.tif")
+    with io:
+        images = io.read().acquisition.values()
+        found = [image.data[:].T for each in images for image in each.images.values()]
+    np.testing.assert_array_equal(found, pixels)

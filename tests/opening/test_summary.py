@@ -86,3 +86,14 @@ def test_a_file_that_cannot_be_listed_was_written_all_the_same(
 
     monkeypatch.setattr("nwb_ophys.opening.summary._contents", fail)
     assert "its contents cannot be listed" in summarise_file(tmp_path / "a.nwb")
+
+
+def test_many_planes_of_a_z_stack_are_not_all_listed(tmp_path: Path) -> None:
+    write_tiff(tmp_path / "a.tif", MOVIE[:1, ..., None] + np.arange(30, dtype="i2"))
+    with pytest.warns(UserWarning, match="a single z-stack"):
+        recording = open_recording([tmp_path / "a.tif"], options={"num_planes": 30})
+    written = recording.converter.run_conversion(tmp_path / "a.nwb", metadata=START)
+    recording.converter.close()
+    (line,) = (each for each in summarise_file(written).splitlines() if "ZStack" in each)
+    assert line.strip().startswith("ZStack: 30 images (Plane0, Plane1, Plane2, Plane3")
+    assert line.endswith("Plane19 and 10 more)")

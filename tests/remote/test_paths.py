@@ -13,7 +13,7 @@ import pytest
 
 import nwb_ophys
 from nwb_ophys.errors import SourceArgumentError, SourceError
-from nwb_ophys.remote.paths import RemotePath, as_path, is_url
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url, local_text
 
 
 @pytest.mark.parametrize("given", ["s3://bucket/a b/x.nwb", Path("s3://bucket/a b/x.nwb")])
@@ -97,3 +97,24 @@ def test_fsspec_is_imported_for_urls_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("beginning", ["file://", "file:", "FILE://", "file://localhost"])
+def test_a_url_of_a_file_may_have_codes_and_a_computer(tmp_path, beginning):
+    """Fault: blanks as %20, and the name of this computer, were parts of the path."""
+    assert as_path(f"{beginning}/tmp/a%20b.nwb") == Path("/tmp/a b.nwb")
+    assert as_path(f"{beginning}/tmp/a b.nwb") == Path("/tmp/a b.nwb")
+    (tmp_path / "100%20.npy").touch()
+    assert as_path(f"{beginning}{tmp_path}/100%20.npy") == tmp_path / "100%20.npy"
+
+
+@pytest.mark.parametrize(
+    ("rest", "has_host", "path"),
+    [
+        ("C:/data/a.nwb", False, "C:/data/a.nwb"),
+        ("localhost/C:/data/a.nwb", True, "C:/data/a.nwb"),
+        ("server/share/a.nwb", True, "//server/share/a.nwb"),
+    ],
+)
+def test_a_url_of_a_file_with_a_drive(rest, has_host, path):
+    assert local_text(rest, has_host=has_host, is_windows=True) == path

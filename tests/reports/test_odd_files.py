@@ -24,7 +24,7 @@ from tests_of_reports import write_session
 from nwb_ophys import write_report
 from nwb_ophys.cli import main
 from nwb_ophys.editing import edit_metadata
-from nwb_ophys.errors import OutputError
+from nwb_ophys.errors import CorruptSourceError, OutputError
 from nwb_ophys.inspection import inspect_file
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
@@ -605,3 +605,110 @@ def test_names_whose_bytes_are_no_text_are_shown_by_their_codes(usual, tmp_path,
     assert "b\\xff/a.nwb" in page.read_text("utf-8")
     index = (tmp_path / "pages" / "index.html").read_text("utf-8")
     assert 'href="b%FF/a.nwb.html">b\\xff/a.nwb</a>' in index
+
+
+def rewritten(values=None):
+    """Return what gives a movie other data; without values it has none."""
+
+    def change(file):
+        del file["acquisition/Movie/data"]
+        if values is not None:
+            file["acquisition/Movie/data"] = values
+
+    return change
+
+
+def linked(file):
+    rewritten()(file)
+    file["acquisition/Movie/data"] = h5py.ExternalLink("other.nwb", "/movie")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (rewritten(np.zeros((3, 4, 5, 2, 2))), "have the shape (3, 4, 5, 2, 2)"),
+        (rewritten(np.zeros((6, 8))), "have the shape (6, 8)"),
+        (rewritten(5), "have the shape ()"),
+        (rewritten(h5py.Empty("u2")), "are empty"),
+        (rewritten(), "Its 'data' is absent."),
+        (linked, "is a link to 'other.nwb:/movie', which is not followed"),
+    ],
+)
+def test_movies_whose_data_are_of_no_frames_are_named(usual, change, words):
+    with h5py.File(usual, "r+") as file:
+        change(file)
+    report = report_of(usual)
+    (found,) = report.movies
+    assert words in found.reason
+    assert report.num_movies == 1
+
+
+def test_frames_that_were_never_written_are_named(usual):
+    with h5py.File(usual, "r+") as file:
+        shape = file["acquisition/Movie/data"].shape
+        rewritten()(file)
+        data = file["acquisition/Movie"].create_dataset(
+            "data", shape, "u2", chunks=(10, *shape[1:])
+        )
+        data[:10] = 1
+    assert "lacks 2 of 3 chunks" in text_of(report_of(usual))
+
+
+def test_truth_values_have_no_saturation(usual):
+    with h5py.File(usual, "r+") as file:
+        rewritten(np.arange(NUM_FRAMES * 12).reshape(NUM_FRAMES, 4, 3) % 2 == 1)(file)
+    text = text_of(report_of(usual))
+    assert "180 (50 %)" in text
+    assert "saturated" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("rois", "It names no ROIs."), ("data", "is absent.")],
+)
+def test_traces_that_lack_a_part_are_named(usual, name, words):
+    with h5py.File(usual, "r+") as file:
+        del file[f"{RAW}/{name}"]
+    assert words in text_of(report_of(usual))
+
+
+def test_complex_traces_are_not_shown_as_their_real_part(usual):
+    with h5py.File(usual, "r+") as file:
+        replaced(file, f"{RAW}/data", TRACES * 1j)
+    (found,) = report_of(usual).traces
+    assert found.reason == "Its data are complex128; traces are of integers or floats."
+
+
+def test_rows_beyond_the_table_are_named(usual):
+    with h5py.File(usual, "r+") as file:
+        file[f"{RAW}/rois"][...] = [0, 1, 3]
+    assert "It names row 3 of a table of 3 ROIs." in text_of(report_of(usual))
+
+
+def test_traces_without_a_table_are_named(usual):
+    with h5py.File(usual, "r+") as file:
+        del file[f"{RAW}/rois"].attrs["table"]
+    assert "It states no table of its ROIs." in text_of(report_of(usual))
+
+
+def test_masks_of_voxels_lie_over_the_volume_of_several_movies(author):
+    author.add_movie(name="A")
+    author.add_movie(np.ones((2, COLUMNS, ROWS, 4), "u2"), name="B")
+    author.add_table([[(1, 2, 0, 1.0), (1, 2, 1, 1.0)]], form="voxel_mask")
+    (table,) = author.report().tables
+    assert table.backdrop.origin == "the mean of 'B'"
+    assert table.num_planes == 4
+
+
+def test_controls_of_texts_are_shown_by_their_codes(author):
+    author.nwbfile.fields["session_description"] = "\x1b[31m \u202e abc \x9b"
+    page = render_report(author.report())
+    assert r"\x1b[31m \u202e abc \x9b" in page
+    assert not set("\x1b\u202e\x9b") & {*page}
+
+
+def test_a_file_of_version_1_is_named(tmp_path):
+    with h5py.File(tmp_path / "old.nwb", "w") as file:
+        file["nwb_version"] = b"NWB-1.0.2"
+    with pytest.raises(CorruptSourceError, match="is an NWB file of version 1"):
+        gather_report(tmp_path / "old.nwb", inspection=Unchecked())

@@ -9,8 +9,10 @@ from jsonschema import Draft202012Validator
 
 from nwb_ophys.documents import parse_yaml
 from nwb_ophys.errors import SpecificationError
+from nwb_ophys.paths import plain_path
 from nwb_ophys.sessions import sessions_of, specification_schema
 from nwb_ophys.sessions.specification import DEFAULTS_FILE, parse_specification
+from nwb_ophys.sessions.states import settings_fingerprint, sources_fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -265,3 +267,62 @@ def test_columns_with_other_words_for_those_of_sessions_are_named(folder):
     (said,) = (str(each.message) for each in caught)
     assert "'Animal', 'Session ID', 'Weather'. Did you mean 'subject_id' for 'Animal', " in said
     assert "'session_id' for 'Session ID'? To write" in said
+
+
+@pytest.mark.parametrize("column", ["subject_id", "Subject.subject_id"])
+@pytest.mark.parametrize(
+    ("value", "name"), [("..", "--"), ("../../x", "..-..-x"), ("a\\b", "a-b"), ("/x", "-x")]
+)
+def test_values_of_a_name_lead_to_no_other_folder(folder, column, value, name):
+    (folder / "a.tsv").write_text(f"{column}\tsession_id\tpath\n{value}\tday1\traw/M1/a\n")
+    text = "output: 'out/{subject_id}/{session_id}.nwb'\nsessions: [{table: a.tsv}]\n"
+    (found,) = sessions(folder, text)
+    assert Path(found.output) == folder / f"out/{name}/day1.nwb"
+
+
+def test_values_that_nwb_does_not_store_are_faults_of_the_plan(folder):
+    text = "output: o\nmetadata: {NWBFile: {lab: no, notes: null}, Subject: {sex: F, strain: 6}}\n"
+    first = sessions(folder, text + PATTERN)[0]
+    lab, strain = first.faults
+    assert lab.startswith("lab.yaml, metadata.NWBFile.lab is False (bool); it must be a text.")
+    assert strain.startswith("lab.yaml, metadata.Subject.strain is 6 (int)")
+
+
+def test_a_value_that_a_table_replaces_is_no_fault(folder):
+    (folder / "participants.tsv").write_text("participant_id\tstrain\nM1\tBL6\nM2\tBL6\n")
+    text = "output: o\nsubjects: participants.tsv\nmetadata: {Subject: {strain: 6}}\n"
+    assert not any(each.faults for each in sessions(folder, text + PATTERN))
+
+
+def test_a_specification_named_from_another_folder_has_the_same_sessions(folder, monkeypatch):
+    (folder / "lab.yaml").write_text("output: raw/nwb\n" + PATTERN)
+    (folder / "elsewhere").mkdir()
+    results = folder / "raw/nwb/sub-M1"
+    results.mkdir(parents=True)
+    (results / "sub-M1_ses-a_ophys.nwb").touch()
+    direct = sessions_of(folder / "lab.yaml")
+    monkeypatch.chdir(folder / "elsewhere")
+    other = sessions_of("../lab.yaml", data_folder=folder / "elsewhere" / "..")
+    assert [each.key for each in other] == ["M1/a", "M1/b", "M2/a", "M2/b"]
+    for first, second in zip(direct, other, strict=True):
+        assert settings_fingerprint(first) == settings_fingerprint(second)
+        assert sources_fingerprint(first) == sources_fingerprint(second)
+
+
+def test_outputs_are_no_sessions_of_a_pattern_that_leads_up(folder):
+    inner = folder / "notes"
+    inner.mkdir()
+    results = folder / "raw/nwb/sub-M1"
+    results.mkdir(parents=True)
+    (results / "sub-M1_ses-a_ophys.nwb").touch()
+    text = "output: ../raw/nwb\nsessions: [{pattern: '../raw/{subject_id}/{session_id}'}]\n"
+    found = sessions(inner, text)
+    assert [each.key for each in found] == ["M1/a", "M1/b", "M2/a", "M2/b"]
+    assert found[0].paths == (str(folder / "raw/M1/a"),)
+
+
+def test_the_folder_above_a_link_is_that_of_its_target(folder):
+    (folder / "far" / "inner").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / "far" / "inner")
+    assert plain_path(folder / "link" / ".." / "x") == folder / "far" / "x"
+    assert plain_path(folder / "far" / "inner" / ".." / "x") == folder / "far" / "x"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
+import zipfile
 
 import openpyxl
 import pytest
@@ -77,6 +79,56 @@ def test_sheets_that_are_not_read_are_named(tmp_path):
         sheet.append(["session_id"])
     book.save(tmp_path / "a.xlsx")
     with pytest.warns(UserWarning, match="only the first sheet, 'Sheet', .*not 'cohort 2'"):
+        read_table(tmp_path / "a.xlsx")
+
+
+def test_merged_cells_all_have_the_value_that_they_show(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["subject_id", "session_id"], [7, "day1"], [None, "day2"], ["M8", "day1"]):
+        book.active.append(row)
+    book.active["A2"].number_format = "000"
+    book.active.merge_cells("A2:A3")
+    book.save(tmp_path / "a.xlsx")
+    found = [row.values["subject_id"] for row in read_table(tmp_path / "a.xlsx").rows]
+    assert found == ["007", "007", "M8"]
+
+
+def rewritten_sheet(path, old, new):
+    """Change a sheet, as another program would have written it."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in parts.items():
+            changed = re.sub(old, new, data) if name.endswith("sheet1.xml") else data
+            archive.writestr(name, changed)
+
+
+def test_a_sheet_that_states_a_wrong_size_is_read_in_whole(tmp_path):
+    path, book = tmp_path / "a.xlsx", openpyxl.Workbook()
+    for row in (["subject_id", "session_id"], ["M7", "day1"], ["M7", "day2"]):
+        book.active.append(row)
+    book.save(path)
+    rewritten_sheet(path, rb'<dimension ref="[^"]*"', b'<dimension ref="A1"')
+    assert [row.values["session_id"] for row in read_table(path).rows] == ["day1", "day2"]
+
+
+def test_formulas_without_a_value_are_named(tmp_path):
+    path, book = tmp_path / "a.xlsx", openpyxl.Workbook()
+    book.active.append(["session_id", "NWBFile.notes"])
+    book.active.append(["day1", '=IF(A2="", "", "")'])
+    book.save(path)
+    with pytest.raises(SpecificationError, match="line 2: the formula in B2 has no value"):
+        read_table(path)
+    rewritten_sheet(path, rb'<c r="B2"', b'<c r="B2" t="str"')  # an empty text
+    assert read_table(path).rows[0].values == {"session_id": "day1"}
+
+
+def test_a_sheet_of_which_little_is_left_when_packed_is_refused(tmp_path, monkeypatch):
+    book = openpyxl.Workbook()
+    book.active.append(["a"])
+    book.save(tmp_path / "a.xlsx")
+    monkeypatch.setattr("nwb_ophys.sessions.tables._MOST_BYTES_OF_SHEET", 1000)
+    with pytest.raises(SpecificationError, match="is too long: its sheets have"):
         read_table(tmp_path / "a.xlsx")
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import stat
+import warnings
 from pathlib import Path
 
 import h5py
@@ -34,6 +35,7 @@ from nwb_ophys.storage import (
     backend_of_path,
     check_target,
     create_nwbfile,
+    reserved,
 )
 
 from .conftest import VALUES, Lazy, new_file, read, snapshot
@@ -604,3 +606,18 @@ def test_what_is_copied_for_appending_is_not_left_when_copying_fails(target, bac
     with pytest.raises(OutputError, match="No space left"):
         append_to_nwbfile(target, _add(OTHER))
     assert snapshot(target.parent) == before
+
+
+@pytest.mark.parametrize("name", ["a.h5", "a", "a.nwb", "A.NWB", "a.zarr"])
+def test_a_name_without_the_ending_of_nwb_comes_with_one_note(tmp_path, name):
+    """Fault: a file of a name by which no program finds it was written without a word."""
+    path = tmp_path / name
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with reserved(path), reserved(path):
+            pass
+        with reserved(path, append=True):
+            pass
+    notes = [str(each.message) for each in caught]
+    expected = [f"The name of '{path}' does not end in .nwb"] if name in ("a.h5", "a") else []
+    assert [note.partition(";")[0] for note in notes] == expected

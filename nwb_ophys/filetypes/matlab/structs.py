@@ -8,15 +8,31 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceArgumentError,
+    SourceError,
+    as_sentence,
+    first_of,
+)
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import open_hdf5
+from nwb_ophys.filetypes.matlab.level5 import (
+    HEADER_BYTES,
+    MOST_VARIABLES,
+    OPAQUE_CLASS,
+    ORDERS,
+    STRUCT_CLASS,
+    elements,
+    level5_objects,
+    part,
+)
 from nwb_ophys.filetypes.matlab.variables import (
     ForeignObject,
     MatlabFile,
@@ -30,14 +46,7 @@ from nwb_ophys.trial import is_tried_damaged
 # Fields by name, with the shape where it is known without reading the values.
 Fields = dict[str, tuple[int, ...] | None]
 
-_HEADER_BYTES = 128
-# Order of bytes by the mark at the end of the header.
-_ORDERS = {b"IM": "<", b"MI": ">"}
-_HEAD_BYTES = 65536
-_MOST_VARIABLES = 200
-# Types of elements and the class of structs, as the MAT-file level 5 format numbers them.
-_MATRIX, _COMPRESSED = 14, 15
-_STRUCT_CLASS, _OBJECT_CLASS, _OPAQUE_CLASS = 2, 3, 17
+_MOST_OBJECTS = 8
 # Classes of MATLAB itself, whose objects are settings and labels.
 _OWN_CLASSES = {"string", "datetime", "duration", "categorical", "function_handle"}
 # The name under which the variables themselves are listed: they may hold the segmentation, too.
@@ -70,12 +79,12 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
 def _hdf5_outline(path: Path) -> dict[str, Fields]:
     with open_hdf5(path) as file:
         # Groups named # hold variables that others refer to, possibly very many.
-        names = [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]
+        names = [name for name in file if not name.startswith("#")][:MOST_VARIABLES]
         outline = {ROOT: _fields(file, names)}
         for name in names:
             item = file.get(name)
             if isinstance(item, h5py.Group) and "MATLAB_sparse" not in item.attrs:
-                outline[name] = _fields(item, list(item)[:_MOST_VARIABLES])
+                outline[name] = _fields(item, list(item)[:MOST_VARIABLES])
     return outline
 
 
@@ -95,12 +104,12 @@ def _fields(group: h5py.Group, names: list[str]) -> Fields:
 
 def _level5_outline(path: Path) -> dict[str, Fields] | None:
     with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-        order = _ORDERS.get(header[126:128])
+        header = file.read(HEADER_BYTES)
+        order = ORDERS.get(header[126:128])
         if order is None or not header.startswith(b"MATLAB"):
             return None
         outline: dict[str, Fields] = {ROOT: {}}
-        for element in _elements(file, order):
+        for element in elements(file, order):
             name, shape, fields = _matrix(element, order)
             if not name:  # the data of all objects in the file
                 continue
@@ -108,23 +117,6 @@ def _level5_outline(path: Path) -> dict[str, Fields] | None:
             if fields is not None:
                 outline[name] = dict.fromkeys(fields)
     return outline
-
-
-def _elements(file: BinaryIO, order: str) -> Iterator[bytes]:
-    """Yield the start of each matrix, decompressed."""
-    for _ in range(_MOST_VARIABLES):
-        tag = file.read(8)
-        if len(tag) < 8:
-            return
-        kind, size = struct.unpack(f"{order}II", tag)
-        start = file.tell()
-        head = file.read(min(size, _HEAD_BYTES))
-        if kind == _COMPRESSED:
-            head = zlib.decompressobj().decompress(head, _HEAD_BYTES)
-            kind, head = struct.unpack(f"{order}I", head[:4])[0], head[8:]
-        if kind == _MATRIX:
-            yield head
-        file.seek(start + size)
 
 
 def read_matlab_objects(path: Path, *, of_matlab: bool = False) -> dict[str, str]:
@@ -143,7 +135,7 @@ def read_matlab_objects(path: Path, *, of_matlab: bool = False) -> dict[str, str
         if h5py.is_hdf5(path):
             found = {} if is_tried_damaged(path) else _hdf5_objects(path)
         else:
-            found = _level5_objects(path)
+            found = level5_objects(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return {}
     if of_matlab:
@@ -154,31 +146,11 @@ def read_matlab_objects(path: Path, *, of_matlab: bool = False) -> dict[str, str
 def _hdf5_objects(path: Path) -> dict[str, str]:
     found = {}
     with open_hdf5(path) as file:
-        for name in [name for name in file if not name.startswith("#")][:_MOST_VARIABLES]:
+        for name in [name for name in file if not name.startswith("#")][:MOST_VARIABLES]:
             attributes = file[name].attrs
             if int(attributes.get("MATLAB_object_decode", 0)) == 3:
                 kind = attributes.get("MATLAB_class", b"")
                 found[name] = kind.decode() if isinstance(kind, bytes) else str(kind)
-    return found
-
-
-def _level5_objects(path: Path) -> dict[str, str]:
-    found = {}
-    with path.open("rb") as file:
-        order = _ORDERS.get(file.read(_HEADER_BYTES)[126:128], "")
-        for element in _elements(file, order) if order else ():
-            flags, place = _part(element, 0, order)
-            kind = struct.unpack(f"{order}I", flags[:4])[0] & 0xFF
-            if kind not in (_OBJECT_CLASS, _OPAQUE_CLASS):
-                continue
-            # An object has its shape before its name, an opaque one its system after it.
-            parts = []
-            for _ in range(3):
-                part, place = _part(element, place, order)
-                parts.append(part.decode("ascii", "replace"))
-            name = parts[1 if kind == _OBJECT_CLASS else 0]
-            if name:
-                found[name] = parts[2]
     return found
 
 
@@ -189,7 +161,7 @@ def matlab_refusal(probe: PathProbe) -> str | None:
     for name, class_name in probe.read_once(read_matlab_objects).items():
         return _unreadable_object(probe.path, name, class_name)
     head = probe.head()
-    is_level5 = head.startswith(b"MATLAB") and head[126:128] in _ORDERS
+    is_level5 = head.startswith(b"MATLAB") and head[126:128] in ORDERS
     is_whole = probe.read_once(read_matlab_outline) is not None
     if is_whole or not (is_level5 or head.startswith(b"\x89HDF")):
         return None
@@ -198,29 +170,20 @@ def matlab_refusal(probe: PathProbe) -> str | None:
 
 def _matrix(head: bytes, order: str) -> tuple[str, tuple[int, ...], list[str] | None]:
     """Return the name and shape of a matrix and, of a struct, the names of its fields."""
-    flags, place = _part(head, 0, order)
-    if struct.unpack(f"{order}I", flags[:4])[0] & 0xFF == _OPAQUE_CLASS:
-        return _part(head, place, order)[0].decode("ascii", "replace"), (), None
-    sizes, place = _part(head, place, order)
-    name, place = _part(head, place, order)
+    flags, place = part(head, 0, order)
+    if struct.unpack(f"{order}I", flags[:4])[0] & 0xFF == OPAQUE_CLASS:
+        return part(head, place, order)[0].decode("ascii", "replace"), (), None
+    sizes, place = part(head, place, order)
+    name, place = part(head, place, order)
     shape = struct.unpack(f"{order}{len(sizes) // 4}i", sizes)
     fields = None
-    if struct.unpack(f"{order}I", flags[:4])[0] & 0xFF == _STRUCT_CLASS:
-        length, place = _part(head, place, order)
-        texts, place = _part(head, place, order)
+    if struct.unpack(f"{order}I", flags[:4])[0] & 0xFF == STRUCT_CLASS:
+        length, place = part(head, place, order)
+        texts, place = part(head, place, order)
         (step,) = struct.unpack(f"{order}i", length)
         parts = [texts[start : start + step] for start in range(0, len(texts), step)]
         fields = [part.split(b"\0")[0].decode("ascii", "replace") for part in parts]
     return name.decode("ascii", "replace"), shape, fields
-
-
-def _part(head: bytes, place: int, order: str) -> tuple[bytes, int]:
-    """Return the bytes of an element and the start of the next one; both are aligned to 8."""
-    (first,) = struct.unpack_from(f"{order}I", head, place)
-    if first >> 16:  # a small element: its size and its type share four bytes
-        return head[place + 4 : place + 4 + (first >> 16)], place + 8
-    (size,) = struct.unpack_from(f"{order}I", head, place + 4)
-    return head[place + 8 : place + 8 + size], place + 8 + (size + 7) // 8 * 8
 
 
 # Sets of fields that identify a struct; one complete set is enough.
@@ -379,8 +342,8 @@ def image_of(
 
     An image of another shape is left out with a warning.
     """
-    value = struct.get(name)
-    if not hasattr(value, "shape") or isinstance(value, SparseColumns) or 0 in value.shape:
+    value = struct.array(name, file.path)
+    if value is None:
         return None
     shape = tuple(value.shape)
     if shape != field and sorted(shape) == sorted((1, field[0] * field[1])):
@@ -394,6 +357,31 @@ def image_of(
         )
         return None
     return np.asarray(value)
+
+
+def note_objects(path: Path, struct: MatlabStruct, names: Iterable[str]) -> None:
+    """Warn of optional settings that are objects which only MATLAB can read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file, for the warning.
+    struct : MatlabStruct
+    names : iterable of str
+    """
+    values = {name: struct.get(name) for name in names}
+    found = [
+        f"{name} ({value.class_name})"
+        for name, value in values.items()
+        if isinstance(value, ForeignObject)
+    ]
+    if found:
+        warnings.warn(
+            f"'{path}': objects that only MATLAB can read are left out: "
+            f"{first_of(found, _MOST_OBJECTS)}.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def evidence_of(probe: PathProbe, kinds: Kinds, what: str) -> str | None:

@@ -6,6 +6,7 @@ in the file until they are sliced.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.matlab.claims import check_level5
+from nwb_ophys.filetypes.matlab.level5 import level5_objects
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.storage.backends.hdf5_parts import check_complete
 from nwb_ophys.trial import try_hdf5
+
+_UNNAMED = "None"
 
 
 class StoredArray:
@@ -141,6 +145,47 @@ class MatlabStruct:
             return value
         return value.get(rest) if isinstance(value, MatlabStruct) else None
 
+    def array(self, path: str, file: Path) -> StoredArray | NDArray[Any] | None:
+        """Return an optional array, or None where it is absent or empty.
+
+        Another value than an array of numbers, such as an object of MATLAB or cells, is left out
+        with a warning.
+
+        Parameters
+        ----------
+        path : str
+            As for :meth:`get`.
+        file : pathlib.Path
+            File of the struct, for the warning.
+        """
+        value = self.get(path)
+        if isinstance(value, (np.ndarray, StoredArray)):
+            return None if 0 in value.shape else value
+        kind = self._kind(path)
+        if kind:
+            warnings.warn(
+                f"'{file}': '{path}' is {kind} instead of an array of numbers; it is left out.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return None
+
+    def _kind(self, path: str) -> str:
+        """Return what a value other than an array is, in words; empty where it holds nothing."""
+        first, _, rest = path.partition("/")
+        value = self.get(first)
+        if rest and isinstance(value, MatlabStruct):
+            return value._kind(rest)
+        if isinstance(value, ForeignObject):
+            within = f"{first}, which is " if rest else ""
+            return f"{within}an object of the class {value.class_name}"
+        if rest:
+            return ""
+        kinds = {MatlabStruct: "a struct", SparseColumns: "a sparse matrix", str: "a text"}
+        if value is not None:
+            return kinds.get(type(value), "") if value != "" else ""
+        return "a cell array" if self.elements(first) else ""
+
     def first(self, paths: Iterable[str]) -> Any:
         """Return the first value that is present among paths, or None."""
         return next((value for path in paths if (value := self.get(path)) is not None), None)
@@ -246,7 +291,11 @@ def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[st
     check_level5(path, names)
     reader = require_package("scipy.io", extra)
     try:
-        return dict(reader.loadmat(path, variable_names=names))
+        found = dict(reader.loadmat(path, variable_names=names))
+        if found.pop(_UNNAMED, None) is not None:  # the reader has no names of objects
+            objects = level5_objects(path).items()
+            found |= {name: ForeignObject(kind) for name, kind in objects if name not in found}
+        return found
     except Exception as error:  # a damaged file can raise anything
         raise _damaged(path, error) from error
 
@@ -256,6 +305,8 @@ def _damaged(path: Path, error: Exception) -> CorruptSourceError:
 
 
 def _value(stored: Any) -> Any:
+    if isinstance(stored, ForeignObject):
+        return stored
     if isinstance(stored, (h5py.Group, h5py.Dataset)):
         return _value_of_hdf5(stored)
     if isinstance(stored, h5py.Datatype):  # damage may make a type of a dataset

@@ -329,7 +329,7 @@ def _check_shape(recording: OmeRecording, image: OmeImage, sources: Sequence[Tif
             f"of '{recording.path.name}' states {image.rows} x {image.columns}; read it as a plain "
             "TIFF stack."
         )
-    names = {"float": "float32", "double": "float64"}
+    names = {"float": "float32", "double": "float64", "bit": "bool"}
     stated = names.get(image.pixel_type, image.pixel_type)
     if stated and stated != sources[0].dtype.name:
         warnings.warn(

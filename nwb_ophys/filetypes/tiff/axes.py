@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from math import prod
+from pathlib import Path
 
 import attrs
 
@@ -12,6 +14,9 @@ from nwb_ophys.filetypes.tiff.imagej import IMAGEJ_MARK, imagej_values
 from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 
+AXIS_NAMES = {"C": "channels", "Z": "planes"}
+# Planes or channels of a single sample, above which they may be frames.
+_FEWEST_FRAMES = 4
 OME_MARK, SHAPED_MARK = "<OME", '"shape":'
 
 
@@ -68,7 +73,31 @@ def read_stated_axes(table: PageTable) -> StatedAxes:
     return StatedAxes()
 
 
+def note_one_sample(path: Path, sizes: Mapping[str, int], remedy: str) -> None:
+    """Warn of a movie of one sample whose planes or channels may be its frames.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    sizes : mapping of str to int
+        Numbers of planes (``Z``) and channels (``C``) that the file states.
+    remedy : str
+        Advice with the name of the axis in place of ``{}``.
+    """
+    axis = next((axis for axis in "ZC" if sizes[axis] > _FEWEST_FRAMES), None)
+    if axis is not None:
+        name = AXIS_NAMES[axis]
+        warnings.warn(
+            f"'{path}' states {sizes[axis]} {name} and one sample, and so it is read. If they are "
+            f"the frames of a movie, {remedy.format(name)}.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 _MOST_DIGITS = 19
+# Channels of one image, above which they are likely the frames of a movie.
+_MOST_CHANNELS = 8
 
 
 def _stated(kind: str, sizes: Mapping[str, int], order: Sequence[str]) -> StatedAxes:
@@ -95,6 +124,10 @@ def _imagej_axes(description: str, num_pages: int) -> StatedAxes:
     stated = _stated("ImageJ", sizes, order[::-1] if sorted(order) == list("CTZ") else "TZC")
     if num_pages > stated.num_images:
         return attrs.evolve(stated, unclear=f"it states {stated.num_images} images, but has more")
+    if sizes["C"] > _MOST_CHANNELS and sizes["T"] == 1:
+        # So tifffile writes an array of three axes that it was not given the names of.
+        unclear = f"it states {sizes['C']} channels and one frame, which may be frames"
+        return attrs.evolve(stated, unclear=unclear)
     if number("images") > stated.num_images:  # a size was lost
         unclear = f"it states {number('images')} images, but sizes of {stated.num_images}"
         return attrs.evolve(stated, num_images=number("images"), unclear=unclear)

@@ -25,6 +25,7 @@ from nwb_ophys.filetypes.matlab.structs import (
     find_struct,
     image_of,
     matrix_of,
+    note_objects,
     reading,
     weights_and_traces,
 )
@@ -96,6 +97,7 @@ class CnmfeExtractor(PixelRois):
         file = self._file
         output = find_struct(file, CNMFE_KINDS, name, "CNMF-E")
         is_own = set(output.names) >= OWN_FIELDS
+        note_objects(file.path, output, ("options", "inputOptions", "file", *_RATES))
         names = ("A", "C") if is_own else ("extractedImages", "extractedSignals")
         weights, first = weights_and_traces(file, output, *names)
         num_rois = count_rois(weights.shape, first.shape, 0, rois_may_be_first=not is_own)
@@ -148,8 +150,8 @@ class CnmfeExtractor(PixelRois):
 
     def _first_frame_of(self, output: MatlabStruct, num_samples: int) -> int:
         """Return the frame of the movie from which CNMF-E analysed it, from 0; note a later one."""
-        stated = output.get("frame_range")
-        if not hasattr(stated, "shape") or math.prod(stated.shape) != 2:
+        stated = output.array("frame_range", self._file.path)
+        if stated is None or math.prod(stated.shape) != 2:
             return 0
         first, last = (float(each) for each in np.asarray(stated).reshape(-1))
         if not (first > 1 and first.is_integer() and last - first + 1 == num_samples):
@@ -208,8 +210,8 @@ class CnmfeExtractor(PixelRois):
             ),
         }
         for field, (key, description) in described.items():
-            numbers, count = output.get(field), self.get_num_rois()
-            if not hasattr(numbers, "shape") or not math.prod(numbers.shape):
+            numbers, count = output.array(field, self._file.path), self.get_num_rois()
+            if numbers is None:
                 continue
             found = np.asarray(numbers).reshape(-1)
             if len(found) != count or not (found == np.rint(found)).all():

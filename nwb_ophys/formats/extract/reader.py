@@ -18,7 +18,13 @@ import numpy as np
 
 from nwb_ophys.extractors.ranges import check_rate
 from nwb_ophys.filetypes.matlab.rois import as_pixels, as_traces, count_rois
-from nwb_ophys.filetypes.matlab.structs import find_struct, image_of, reading, weights_and_traces
+from nwb_ophys.filetypes.matlab.structs import (
+    find_struct,
+    image_of,
+    note_objects,
+    reading,
+    weights_and_traces,
+)
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
 from nwb_ophys.rois.pixel_extractor import PixelRois
 
@@ -101,6 +107,8 @@ class ExtractExtractor(PixelRois):
         field = _field_of(output)
         pixels = as_pixels(weights, field, num_rois, rois_may_be_first=is_old)
         config = output if output.get("config") is not None else file.variables
+        note_objects(file.path, output, ("info", "info/cellcheck", "info/version"))
+        note_objects(file.path, config, ("config", "config/preprocess", "config/skip_dff"))
         kind = "dff" if _is_normalised(config) else "raw"
         super().__init__(pixels, {kind: traces}, sampling_frequency, {})
         self.version = output.text("info/version")
@@ -118,9 +126,9 @@ class ExtractExtractor(PixelRois):
 
         Flags other than 0 and 1 say more than that, and are a property of their own.
         """
-        flags = output.get("info/cellcheck/is_bad")
+        flags = output.array("info/cellcheck/is_bad", self._file.path)
         count = self.get_num_rois()
-        if not hasattr(flags, "shape") or not count or not math.prod(flags.shape):
+        if flags is None or not count:
             return
         if math.prod(flags.shape) != count:
             warnings.warn(
@@ -146,8 +154,8 @@ class ExtractExtractor(PixelRois):
         """
         count = self.get_num_rois()
         for name, (key, description) in _CHECKS.items():
-            stored = output.get(f"info/cellcheck/{name}")
-            if not hasattr(stored, "dtype") or len(stored.shape) != 2 or 0 in stored.shape:
+            stored = output.array(f"info/cellcheck/{name}", self._file.path)
+            if stored is None or len(stored.shape) != 2:
                 continue
             if stored.shape[1] != count:
                 warnings.warn(

@@ -108,10 +108,13 @@ class Hdf5ImagingInterface(ImagingInterface):
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Return whether a file is empty, or starts as HDF5 but is damaged."""
-        from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5
+        """Return whether a file is empty, starts as HDF5 but is damaged, or has no frames."""
+        from nwb_ophys.filetypes.hdf5 import is_damaged_hdf5, read_hdf5_outline
+        from nwb_ophys.formats.hdf5.reader import has_empty_movie
 
-        return is_damaged_hdf5(probe)
+        outline = probe.read_once(read_hdf5_outline)
+        has_none = outline is not None and has_empty_movie(outline.datasets)
+        return has_none or is_damaged_hdf5(probe)
 
     @classmethod
     def refusal(cls, probe: PathProbe) -> str | None:

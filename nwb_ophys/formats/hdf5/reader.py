@@ -15,12 +15,17 @@ from numpy.typing import NDArray
 
 from nwb_ophys.dtypes import is_number, not_storable
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError, first_of
-from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
+from nwb_ophys.extractors.axes import (
+    AxesImagingExtractor,
+    MovieAxes,
+    note_time_last,
+)
 from nwb_ophys.extractors.calibration import calibration_of_attributes
 from nwb_ophys.extractors.ranges import check_range, check_stated_rate, warn_of_stated_rate
 from nwb_ophys.filetypes.files import COPY_AGAIN, closed_file, require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import open_hdf5 as open_checked
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
+from nwb_ophys.interfaces.emptiness import empty_array
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
@@ -136,7 +141,24 @@ def _reason_for_other_types(
     for name, (shape, dtype) in datasets.items():
         if len(shape) in (3, 4, 5) and dtype.kind in "fc" and not is_number(dtype):
             return not_storable(dtype, f"'{name}' in '{path}'")
-    return None
+    empty = _empty_datasets(datasets)
+    return empty_array(f"'{empty[0]}' in '{path}'", datasets[empty[0]][0]) if empty else None
+
+
+def has_empty_movie(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> bool:
+    """Return whether a file has a movie without frames at its root, and no other one."""
+    empty = _empty_datasets(datasets)
+    return bool(empty) and "/" not in empty[0] and not movie_datasets(datasets)
+
+
+def _empty_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> list[str]:
+    """Return the names of datasets that may be a movie but have an axis of 0, 'mov' first."""
+    found = [
+        name
+        for name, (shape, dtype) in datasets.items()
+        if len(shape) in (3, 4, 5) and 0 in shape and is_number(dtype)
+    ]
+    return sorted(found, key=lambda name: (name != USUAL_NAME, "/" in name))
 
 
 def find_hdf5_movie(
@@ -166,6 +188,10 @@ def find_hdf5_movie(
                 f"'{path}' has no dataset '{name}'; it has {_list_datasets(path) or 'none'}."
             )
         what = f"'{name}' in '{path}'"
+        is_array = bool(dataset.shape) and is_number(dataset.dtype)
+        reason = empty_array(what, dataset.shape) if is_array else None
+        if reason is not None:
+            raise SourceError(reason)
         if not is_number(dataset.dtype) or not dataset.shape or 0 in dataset.shape:
             raise SourceError(
                 f"{what} has the shape {dataset.shape} and the type {dataset.dtype}; a movie must "
@@ -220,6 +246,9 @@ def _dataset_name(path: Path, given: str | None) -> str:
     found = movie_datasets(outline.datasets) if outline is not None else []
     if not found and outline is not None:
         found = _truth_values(outline.datasets)
+    empty = _empty_datasets(outline.datasets) if outline is not None and not found else []
+    if empty:  # which is raised with its shape
+        return empty[0]
     if len(found) != 1:
         raise SourceArgumentError(
             f"'{path}' has {len(found)} datasets that may be a movie (numbers with 3 to 5 axes); "
@@ -246,6 +275,8 @@ def _usual_order(dataset: h5py.Dataset, what: str) -> str:
     # MATLAB reverses the axes, also those of rows and columns, and states that it wrote a variable.
     pixels = "XY" if _MATLAB_CLASS in dataset.attrs else "YX"
     if len(shape) == 3:
+        if pixels == "YX":
+            note_time_last(what, shape, "give dimension_order=YXT")
         return f"T{pixels}"
     if len(shape) == 4 and shape[0] <= _MAX_CHANNELS and shape[0] < shape[1]:
         return f"CT{pixels}"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from nwb_ophys.filetypes.tiff.checks import inspect_tiff
 from nwb_ophys.filetypes.tiff.heading import TiffHeading
-from nwb_ophys.formats.metamorph.tags import DAY_MS, MICROMETRES, MetaMorphTags
+from nwb_ophys.formats.metamorph.tags import DAY_MS, MetaMorphTags, in_metres
 from nwb_ophys.metadata import possible_number
 
 _SOFTWARE, _MARK = "MetaSeries", "<MetaData>"
@@ -45,7 +45,7 @@ def read_texts(path: Path) -> MetaMorphTags:
         distances=_distances(np.array(heights)),
         created=np.array([_created(page.get("acquisition-time-local", "")) for page in pages]),
         wavelengths=waves if waves.any() else np.zeros(0),
-        pixel_size=_pixel_size(pages[0]),
+        pixel_size=_pixel_size(pages[0], path),
     )
 
 
@@ -70,9 +70,9 @@ def _created(text: str) -> float:
     return float(moment.toordinal() * DAY_MS + elapsed)
 
 
-def _pixel_size(page: Mapping[str, str]) -> tuple[float, float] | None:
-    """Return the size of a pixel along x and y in metres, if it is stated in micrometres."""
+def _pixel_size(page: Mapping[str, str], path: Path) -> tuple[float, float] | None:
+    """Return the size of a pixel along x and y in metres, if it is stated in a unit of length."""
     x, y = (possible_number(page.get(f"spatial-calibration-{axis}")) for axis in "xy")
     is_on = page.get("spatial-calibration-state", "on") in ("on", "1", "true")
-    units = page.get("spatial-calibration-units", "").strip().lower()
-    return (x * 1e-6, y * 1e-6) if x and y and is_on and units in MICROMETRES else None
+    units = page.get("spatial-calibration-units", "")
+    return in_metres(x, y, units, path) if x and y and is_on else None

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.lengths import metres_per_unit
 from nwb_ophys.filetypes.tiff.pages import MAXIMAL_TAGS, TiffStructure, read_structure
 from nwb_ophys.outside import check_file
 
@@ -27,7 +28,6 @@ UIC1, UIC2, UIC3 = 33628, 33629, 33630
 _LONG, _RATIONAL = 4, 5
 # Identifiers in UIC1.
 _HAS_CALIBRATION, _X_CALIBRATION, _Y_CALIBRATION, _UNITS = 3, 4, 5, 6
-MICROMETRES = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers")
 _MOST_PLANES = 10_000_000
 _LONGEST_TEXT = 256
 # MetaMorph's number of the day before 0001-01-01, the first day that Python counts. The numbers
@@ -52,7 +52,7 @@ class MetaMorphTags:
     wavelengths : numpy.ndarray of float64
         Wavelength of each plane in nm; empty if not stated.
     pixel_size : tuple of float, or None
-        Size of a pixel along x and y in metres; None if not stated in micrometres.
+        Size of a pixel along x and y in metres; None if not stated in a unit of length.
     """
 
     num_planes: int
@@ -122,7 +122,7 @@ def read_tags(path: Path) -> MetaMorphTags | None:
             distances=_fractions(planes[:, :2]),
             created=_created(planes[:, 2], planes[:, 3]),
             wavelengths=_wavelengths(file, structure, entries),
-            pixel_size=_pixel_size(file, structure, entries),
+            pixel_size=_pixel_size(file, structure, entries, path),
         )
 
 
@@ -168,10 +168,19 @@ def _wavelengths(
     return _fractions(table[: len(table) // 2 * 2].reshape(-1, 2))
 
 
+def in_metres(x: float, y: float, unit: str, path: Path) -> tuple[float, float] | None:
+    """Return a stated size of a pixel in metres; None for an unknown unit, with a warning."""
+    factor = metres_per_unit(unit, f"the pixels of '{path}'")
+    return None if factor is None else (x * factor, y * factor)
+
+
 def _pixel_size(
-    file: BinaryIO, structure: TiffStructure, entries: dict[int, tuple[int, int, int]]
+    file: BinaryIO,
+    structure: TiffStructure,
+    entries: dict[int, tuple[int, int, int]],
+    path: Path,
 ) -> tuple[float, float] | None:
-    """Return the size of a pixel along x and y in metres, if it is stated in micrometres."""
+    """Return the size of a pixel along x and y in metres, if it is stated in a unit of length."""
     kind, count, offset = entries.get(UIC1, (0, 0, 0))
     if kind != _LONG or not 1 < count <= MAXIMAL_TAGS:
         return None
@@ -182,13 +191,11 @@ def _pixel_size(
     if values.get(_HAS_CALIBRATION) != 1 or not wanted <= values.keys():
         return None
     (length,) = _numbers(file, structure, values[_UNITS], 1).tolist() or [0]
-    units = file.read(min(length, _LONGEST_TEXT)).split(b"\0")[0]
-    if units.decode("latin-1").strip().lower() not in MICROMETRES:
-        return None
+    units = file.read(min(length, _LONGEST_TEXT)).split(b"\0")[0].decode("latin-1")
     pairs = [
         _numbers(file, structure, values[axis], 2) for axis in (_X_CALIBRATION, _Y_CALIBRATION)
     ]
     if any(len(pair) < 2 or pair.min() < 1 for pair in pairs):
         return None
-    x, y = (float(pair[0] / pair[1]) * 1e-6 for pair in pairs)
-    return x, y
+    x, y = (float(pair[0] / pair[1]) for pair in pairs)
+    return in_metres(x, y, units, path)

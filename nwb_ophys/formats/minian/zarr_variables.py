@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError, shown
 from nwb_ophys.filetypes.npy import check_characters
+from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage import check_complete
 from nwb_ophys.storage.backends.zarr_claims import check_chunks, check_header, opening_array
@@ -170,7 +171,7 @@ def _is_slice(part: Any) -> bool:
 
 
 def _open(folder: Path) -> Any:
-    import zarr
+    zarr = require_package("zarr", "minian")
 
     if not any((folder / name).is_file() for name in _HEADERS):
         return None

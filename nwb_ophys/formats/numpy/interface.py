@@ -12,6 +12,7 @@ import numpy as np
 from nwb_ophys.dtypes import is_number, masked, not_storable
 from nwb_ophys.errors import SourceArgumentError
 from nwb_ophys.interfaces.arguments import allow_truncated_argument, argument
+from nwb_ophys.interfaces.emptiness import empty_array
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.paths import PathProbe
@@ -22,6 +23,7 @@ _KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
 
 # A last axis of fewer values is no axis of columns, which would be read as planes.
 _FEWEST_COLUMNS = 4
+_NUM_AXES = (3, 4)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -48,6 +50,7 @@ class NumpyImagingInterface(ImagingInterface):
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
         from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+        from nwb_ophys.extractors.axes import note_time_last
         from nwb_ophys.filetypes.npy import load_npy_movie
 
         movie = source.timeseries
@@ -56,6 +59,7 @@ class NumpyImagingInterface(ImagingInterface):
         movie = _array("timeseries", movie)
         if movie.ndim == 4 and movie.shape[3] > max(movie.shape[1], _FEWEST_COLUMNS):
             _warn_of_planes(movie)
+        note_time_last(_label(movie), movie.shape, "give np.moveaxis(array, 2, 0)")
         return ArrayImagingExtractor(movie, source.sampling_frequency)
 
     @classmethod
@@ -77,15 +81,17 @@ class NumpyImagingInterface(ImagingInterface):
         if not probe.is_file or probe.path.suffix.lower() != ".npy":
             return None
         found = probe.read_once(_mapped)
-        if not _has_axes_of_movie(found) or is_number(found.dtype):
+        if found is None or len(found.shape) not in _NUM_AXES:
             return None
-        return not_storable(found.dtype, f"'{probe.path}'")
+        if not is_number(found.dtype):
+            return not_storable(found.dtype, f"'{probe.path}'")
+        return empty_array(f"The array in '{probe.path}'", found.shape)
 
     @classmethod
     def is_damaged(cls, probe: PathProbe) -> bool:
-        """Return whether a file is empty, or starts as ``.npy`` but cannot be opened."""
+        """Return whether a file has no frames, or starts as ``.npy`` but cannot be opened."""
         if probe.read_once(_mapped) is not None:
-            return False
+            return cls.refusal(probe) is not None
         head = probe.head()
         holds_objects = b"'|O'" in head[:256]
         return not head or (head.startswith(_MAGIC) and not holds_objects)
@@ -144,21 +150,24 @@ def _mapped(path: Path) -> Any:
 
 
 def _has_axes_of_movie(found: Any) -> bool:
-    return found is not None and len(found.shape) in (3, 4) and 0 not in found.shape
+    return found is not None and len(found.shape) in _NUM_AXES and 0 not in found.shape
 
 
 def _warn_of_planes(movie: Any) -> None:
     """Warn of an array whose planes or channels seem to come before the rows."""
     rows, columns, planes = movie.shape[1:]
-    path = getattr(movie, "filename", None)
-    what = f"the array in '{path}'" if path else "the array"
     warnings.warn(
-        f"{what} has the shape {movie.shape}, which is read as (time, rows, columns, planes): "
-        f"{planes} planes of {rows} x {columns} pixels. If it is (time, planes, rows, columns), "
-        "give np.moveaxis(array, 1, 3).",
+        f"{_label(movie)} has the shape {movie.shape}, which is read as (time, rows, columns, "
+        f"planes): {planes} planes of {rows} x {columns} pixels. If it is (time, planes, rows, "
+        "columns), give np.moveaxis(array, 1, 3).",
         UserWarning,
         stacklevel=3,
     )
+
+
+def _label(movie: Any) -> str:
+    path = getattr(movie, "filename", None)
+    return f"the array in '{path}'" if path else "the array"
 
 
 def _array(name: str, value: Any) -> Any:

@@ -16,6 +16,7 @@ from nwb_ophys.filetypes.ome.times import (
     select_image,
     select_rate,
 )
+from nwb_ophys.filetypes.tiff.axes import note_one_sample
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.remote.paths import as_path
@@ -109,6 +110,9 @@ class OmeTiffExtractor(TiffFramesExtractor):
             num_samples=len(self._pages),
             num_planes=self._pages.shape[1],
         )
+        if sampling_frequency is not None and len(self._pages) == 1:
+            remedy = "read the file as plain TIFF, with format='tiff' and num_{}=1"
+            note_one_sample(recording.path, self.image.sizes, remedy)
 
     def _rate(self, path: Path, given: float | None) -> float | None:
         """Return the rate that the user gives, else the measured, else the planned rate.

@@ -66,17 +66,17 @@ class FallFile:
 
     def array(self, name: str) -> Any:
         """Return an array, read when it is sliced in a file of version 7.3; None if absent."""
-        value = self._file.variables.get(name)
-        is_array = hasattr(value, "shape") and 0 not in value.shape
-        return value if is_array else None
+        return self._file.variables.array(name, self.path)
 
     def ops(self) -> dict[str, Any]:
         """Return the settings, without those that are structs themselves."""
+        from nwb_ophys.filetypes.matlab.structs import note_objects
         from nwb_ophys.filetypes.matlab.variables import MatlabStruct
 
         struct = self._file.variables.get("ops")
         if not isinstance(struct, MatlabStruct):
             raise CorruptSourceError(f"'{self.path}' has no struct ops; it may be damaged.")
+        note_objects(self.path, struct, struct.names)
         found: dict[str, Any] = {}
         for name in struct.names:
             value = struct.texts(name) if name in _LISTS else _plain(struct.get(name))

@@ -12,7 +12,7 @@ import numpy as np
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.extractors.ranges import check_count, check_index, check_rate
 from nwb_ophys.filetypes.ome.times import select_rate
-from nwb_ophys.filetypes.tiff.axes import StatedAxes
+from nwb_ophys.filetypes.tiff.axes import AXIS_NAMES, StatedAxes, note_one_sample
 from nwb_ophys.filetypes.tiff.checks import TiffSource, inspect_tiffs
 from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.imagej import imagej_rate, imagej_values
@@ -22,7 +22,6 @@ from nwb_ophys.timing import require_rate
 
 AnyPath = str | PathLike[str]
 DEFAULT_ORDER = "CZT"
-AXIS_NAMES = {"C": "channels", "Z": "planes"}
 
 
 @attrs.frozen(kw_only=True)
@@ -157,6 +156,9 @@ class TiffStackExtractor(TiffFramesExtractor):
         stated = _stated_rate(first, layout)
         if sampling_frequency is not None:
             select_rate(first.table.path, sampling_frequency, stated, None, "finterval")
+            if layout.num_samples == 1 and len(reader.sources) == 1 and first.stated.axes:
+                sizes = {axis: first.stated.size(axis) for axis in "ZC"}
+                note_one_sample(first.table.path, sizes, "give num_{}=1")
         elif layout.num_samples > 1:
             known = (
                 f"; its ImageJ description states {stated:g} Hz (finterval), which may be wrong"
@@ -229,6 +231,8 @@ def _arrange(
             check_count(f"num_{AXIS_NAMES[axis]}", number)
     order = _check_order(dimension_order)
     stated = _common_axes(reader.sources, given)
+    if _are_given_as_frames(stated, given):
+        stated = StatedAxes()
     if stated.axes:
         _check_agreement(reader.sources[0], stated, given, dimension_order and order)
         parts = [
@@ -298,6 +302,15 @@ def _common_axes(sources: Sequence[TiffSource], given: Mapping[str, int | None])
             )
             raise SourceError(message)
     return first
+
+
+def _are_given_as_frames(stated: StatedAxes, given: Mapping[str, int | None]) -> bool:
+    """Return whether the user states that the planes or channels of one sample are its frames.
+
+    Programs write movies so that do not know the meaning of an axis.
+    """
+    long = [axis for axis in "CZ" if stated.size(axis) > 1]
+    return bool(long) and stated.size("T") == 1 and all(given[axis] == 1 for axis in long)
 
 
 def _check_agreement(

@@ -94,6 +94,15 @@ def writers_locked_out(path: Path) -> Iterator[None]:
         yield
 
 
+def is_being_written(path: Path) -> bool:
+    """Return whether a program has a file open for writing with HDF5."""
+    try:
+        with writers_locked_out(path):
+            return False
+    except OutputBusyError:
+        return True
+
+
 class DiskFile:
     """File of the system as HDF5 needs it; its methods never fail because of what is written.
 

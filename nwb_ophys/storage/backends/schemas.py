@@ -6,7 +6,6 @@ hdmf makes their texts again for each file, even if the file has them.
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 from nwb_ophys.documents import parse_source_json, read_limited
+from nwb_ophys.optional import require_package
 
 if TYPE_CHECKING:
     from hdmf.spec import NamespaceCatalog
@@ -122,9 +122,9 @@ def _texts(catalog: NamespaceCatalog, namespace: str) -> Mapping[str, str]:
 @functools.lru_cache(maxsize=16)
 def _files(catalog: NamespaceCatalog, namespace: str) -> Mapping[str, bytes]:
     """Return the files that hdmf-zarr writes into the group of a namespace, by their keys."""
-    zarr = importlib.import_module("zarr")
+    zarr = require_package("zarr", "zarr")
     kept = zarr.KVStore({})
-    writer = importlib.import_module("hdmf_zarr.utils").ZarrSpecWriter(zarr.group(kept))
+    writer = require_package("hdmf_zarr.utils", "zarr").ZarrSpecWriter(zarr.group(kept))
     _export(catalog, namespace, writer)
     return {key: bytes(content) for key, content in kept.items()}
 

@@ -6,7 +6,6 @@ hdmf-zarr 0.14 reads the format and does not write it.
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import OutputError
+from nwb_ophys.optional import require_package
 from nwb_ophys.outside import current_reach, reach_of
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
@@ -69,7 +69,7 @@ def _io_class() -> type:
 @functools.cache
 def _reading_class() -> type:
     """Return the class with which hdmf-zarr 0.14 reads the format."""
-    package = importlib.import_module("hdmf_zarr.nwb_zarrv2")
+    package = require_package("hdmf_zarr.nwb_zarrv2", "zarr")
     mixins = (CheckedReferences, IteratedByBlocks, EntireStore)
     return type("CheckedNWBZarrV2IO", (*mixins, package.NWBZarrV2IO), {})
 
@@ -114,7 +114,7 @@ class ZarrBackend(ZarrFolder):
         io = _io_class()(store, mode=mode, manager=manager)
         io.reach = current_reach() or reach_of([path])
         io.remote = path if isinstance(path, RemotePath) else None
-        set_object_codec(io, importlib.import_module("numcodecs").JSON)
+        set_object_codec(io, require_package("numcodecs", "zarr").JSON)
         return io
 
     def _opened_later(self, path: Path, manager: Any) -> Any:
@@ -128,7 +128,7 @@ class ZarrBackend(ZarrFolder):
         """Write an ``NWBFile``, the schemas that the store lacks, and one copy of all metadata."""
         io.write(nwbfile, cache_spec=False, consolidate_metadata=False)
         store_in_zarr(root_of(io), io.manager.namespace_catalog)
-        importlib.import_module("zarr").consolidate_metadata(io.path)
+        require_package("zarr", "zarr").consolidate_metadata(io.path)
 
     def require_reading(self, path: Path) -> None:
         """Check that hdmf-zarr is installed; every version reads the format."""
@@ -238,7 +238,7 @@ class ZarrBackend(ZarrFolder):
     def consolidate(self, folder: Path) -> None:
         """Renew the copies of all metadata in the root of a store that has them."""
         if (folder / ".zmetadata").is_file():
-            importlib.import_module("zarr").consolidate_metadata(str(folder))
+            require_package("zarr", "zarr").consolidate_metadata(str(folder))
 
     def opened_root(self, path: Path) -> Any:
         """Open a store; of the arrays of objects, Zarr 3 opens none."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import threading
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.optional import require_package
 from nwb_ophys.outside import current_reach, reach_of
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
@@ -65,7 +65,7 @@ def _hdmf_zarr() -> Any:
 @contextmanager
 def _every_chunk() -> Iterator[None]:
     """Let hdmf-zarr store every chunk within the block; Zarr 3 leaves out those of fill values."""
-    zarr = importlib.import_module("zarr")
+    zarr = require_package("zarr", "zarr")
     with warnings.catch_warnings(), zarr.config.set({"array.write_empty_chunks": True}):
         for message in _KNOWN_WARNINGS:
             warnings.filterwarnings("ignore", message)
@@ -162,7 +162,7 @@ class Zarr3Backend(ZarrFolder):
 
     def settle(self) -> None:
         """Wait for the thread in which Zarr 3 writes; an interrupt ends the caller's wait only."""
-        sync = importlib.import_module("zarr.core.sync").sync
+        sync = require_package("zarr.core.sync", "zarr").sync
         with suppress(Exception):
             sync(_others(), timeout=_PATIENCE)
 
@@ -234,7 +234,7 @@ class Zarr3Backend(ZarrFolder):
     def consolidate(self, folder: Path) -> None:
         """Renew the copies of all headers in the root of a store that has them."""
         if parse_source_json(read_limited(folder / "zarr.json")).get("consolidated_metadata"):
-            zarr = importlib.import_module("zarr")
+            zarr = require_package("zarr", "zarr")
             with warnings.catch_warnings():
                 for message in _KNOWN_WARNINGS:
                     warnings.filterwarnings("ignore", message)
@@ -242,12 +242,12 @@ class Zarr3Backend(ZarrFolder):
 
     def opened_root(self, path: Path) -> Any:
         """Open a store by the headers of its arrays, not by the copies of them in its root."""
-        zarr = importlib.import_module("zarr")
+        zarr = require_package("zarr", "zarr")
         return zarr.open_group(reading_store(path), mode="r", use_consolidated=False)
 
     def reopened_root(self, path: Path) -> Any:
         """Return the root group of a store, open for changes."""
-        zarr = importlib.import_module("zarr")
+        zarr = require_package("zarr", "zarr")
         return zarr.open_group(local_store(path), mode="r+", use_consolidated=False)
 
 
@@ -273,7 +273,7 @@ def _stated_shards(shards: Any, chunks: Shape, location: str) -> Shape | None:
 def _codecs(compression: Compression, itemsize: int, shuffle: bool) -> dict[str, Any]:
     """Return the codecs of a Zarr array for a preset."""
     stated = codecs_of(compression, itemsize, shuffle)
-    numcodecs = importlib.import_module("zarr.codecs.numcodecs")
+    numcodecs = require_package("zarr.codecs.numcodecs", "zarr")
     found: list[Any] = [
         numcodecs.Shuffle(elementsize=codec.elementsize) for codec in stated["filters"] or ()
     ]
@@ -284,13 +284,13 @@ def _codecs(compression: Compression, itemsize: int, shuffle: bool) -> dict[str,
 
 
 def _compressor(name: str, codec: Any, itemsize: int) -> Any:
-    codecs = importlib.import_module("zarr.codecs")
+    codecs = require_package("zarr.codecs", "zarr")
     if name == "gzip":
         return codecs.GzipCodec(level=codec.level)
     if name == "zstd":
         return codecs.ZstdCodec(level=codec.level)
     if name == "lz4":
-        return importlib.import_module("zarr.codecs.numcodecs").LZ4(acceleration=codec.acceleration)
+        return require_package("zarr.codecs.numcodecs", "zarr").LZ4(acceleration=codec.acceleration)
     return codecs.BloscCodec(
         cname=codec.cname,
         clevel=codec.clevel,
@@ -386,11 +386,11 @@ class _CodecsOfArray:
     def _memory(self) -> tuple[Any, dict[str, Any]]:
         """Return the array of this thread and the contents of its store."""
         if not hasattr(self._own, "array"):
-            zarr = importlib.import_module("zarr")
+            zarr = require_package("zarr", "zarr")
             self._own.content = {}
             of, chunks = self._array, self._array.chunks
             self._own.array = zarr.create_array(
-                importlib.import_module("zarr.storage").MemoryStore(self._own.content),
+                require_package("zarr.storage", "zarr").MemoryStore(self._own.content),
                 shape=chunks,
                 chunks=chunks,
                 dtype=of.dtype,

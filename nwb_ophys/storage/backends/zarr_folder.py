@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 import os
 import re
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.optional import require_package
 from nwb_ophys.outside import Reach, within_reach
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.trees import list_tree
@@ -113,7 +112,7 @@ class IteratedByBlocks:
     def read_builder(self) -> Any:
         """Return the builders of everything in the store."""
         root = super().read_builder()  # type: ignore[misc]
-        kind = importlib.import_module("hdmf_zarr.utils").HDMFZarrArray
+        kind = require_package("hdmf_zarr.utils", "zarr").HDMFZarrArray
         for _, builder in dataset_builders(root):
             if type(builder.data) is kind and builder.data.ndim:
                 builder.data.__class__ = _array_class()
@@ -129,7 +128,7 @@ def _by_blocks(array: Any) -> Iterator[Any]:
 
 @functools.cache
 def _array_class() -> type:
-    kind = importlib.import_module("hdmf_zarr.utils").HDMFZarrArray
+    kind = require_package("hdmf_zarr.utils", "zarr").HDMFZarrArray
     # hdmf-zarr itself gives its class to open arrays, which a further base would not allow.
     return type("ArrayByBlocks", (kind,), {"__iter__": _by_blocks})
 
@@ -143,12 +142,7 @@ def hdmf_zarr(number: int) -> Any:
         If it is not installed, or writes another format; names the ``pip install`` that helps.
     """
     require_format(number)
-    try:
-        return importlib.import_module("hdmf_zarr")
-    except ImportError as error:
-        raise MissingPackageError(
-            'The backend "zarr" needs the package hdmf-zarr: pip install "nwb-ophys[zarr]".'
-        ) from error
+    return require_package("hdmf_zarr", "zarr")
 
 
 def is_own_wrapper(given: Any) -> bool:
@@ -266,12 +260,12 @@ class ZarrFolder(Backend):
         """Open an array of a folder that may have no root yet, for reading."""
         if isinstance(folder, RemotePath):
             list_tree(folder / location)
-        zarr = importlib.import_module("zarr")
+        zarr = require_package("zarr", "zarr")
         return zarr.open_array(reading_store(folder), path=location, mode="r")
 
     def reopened_root(self, path: Path) -> Any:
         """Return the root group of a store, open for changes."""
-        return importlib.import_module("zarr").open_group(str(path), mode="r+")
+        return require_package("zarr", "zarr").open_group(str(path), mode="r+")
 
     def encoded_size(self, configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
         """Return the number of bytes of values that are encoded as one chunk."""
@@ -319,7 +313,7 @@ class ZarrFolder(Backend):
 
     def opened_root(self, path: Path) -> Any:
         """Return the root group of a store, open for reading."""
-        return importlib.import_module("zarr").open_group(reading_store(path), mode="r")
+        return require_package("zarr", "zarr").open_group(reading_store(path), mode="r")
 
     def require_reading(self, path: Path) -> None:
         """Check that packages are installed that read a store of this format.

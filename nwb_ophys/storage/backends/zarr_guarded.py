@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from pathlib import Path
 from typing import Any
 
+from nwb_ophys.optional import require_package
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.zarr_installed import written_format
 from nwb_ophys.storage.backends.zarr_remote import remote_store
@@ -61,7 +61,7 @@ class _Guarded:
 
 @functools.cache
 def _store_class() -> type:
-    return type("GuardedStore", (_Guarded, importlib.import_module("zarr").DirectoryStore), {})
+    return type("GuardedStore", (_Guarded, require_package("zarr", "zarr").DirectoryStore), {})
 
 
 def reading_store(path: Path) -> Any:
@@ -86,7 +86,7 @@ def local_store(path: Path) -> Any:
     ----------
     path : pathlib.Path
     """
-    return importlib.import_module("zarr.storage").LocalStore(path.absolute())
+    return require_package("zarr.storage", "zarr").LocalStore(path.absolute())
 
 
 def guarded_local_store(path: Path, guard: FolderGuard) -> Any:
@@ -155,5 +155,5 @@ class _GuardedLocal:
 
 @functools.cache
 def _local_store_class() -> type:
-    local = importlib.import_module("zarr.storage").LocalStore
+    local = require_package("zarr.storage", "zarr").LocalStore
     return type("GuardedLocalStore", (_GuardedLocal, local), {})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.optional import require_package
 from nwb_ophys.storage.backends.zarr_guarded import reading_store
 from nwb_ophys.storage.backends.zarr_installed import written_format
 from nwb_ophys.storage.grid import cell_at, inside
@@ -131,7 +131,7 @@ class Group2:
         header = parse_source_json(read_limited(self._folder / name / ".zarray"))
         if _is_of_objects(header["dtype"]):
             return ObjectArray(self.store, place, header)
-        zarr = importlib.import_module("zarr")
+        zarr = require_package("zarr", "zarr")
         store = reading_store(self.store.root)
         return zarr.open_array(store, path=place, mode="r", zarr_format=2)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
+from nwb_ophys.optional import require_package
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.remote.reading import read_range, read_together
 from nwb_ophys.storage.backends.zarr_claims import ChunkCheck, opening_array
@@ -111,7 +111,7 @@ class RemoteChunks:
 
 def remote_store(folder: RemotePath) -> Any:
     """Return a store of the installed Zarr for reading a folder of an object store."""
-    zarr = importlib.import_module("zarr")
+    zarr = require_package("zarr", "zarr")
     is_later = not hasattr(zarr, "DirectoryStore")
     return (_later_class() if is_later else _directory_class())(folder)
 
@@ -186,7 +186,7 @@ def _read_only() -> NotImplementedError:
 
 @functools.cache
 def _directory_class() -> type:
-    return type("RemoteStore", (_Directory, importlib.import_module("zarr").DirectoryStore), {})
+    return type("RemoteStore", (_Directory, require_package("zarr", "zarr").DirectoryStore), {})
 
 
 class _Later:
@@ -223,7 +223,7 @@ class _Later:
             return None
         start, stop = _bounds(byte_range, size)
         if prototype is None:
-            prototype = importlib.import_module("zarr.core.buffer").default_buffer_prototype()
+            prototype = require_package("zarr.core.buffer", "zarr").default_buffer_prototype()
         return prototype.buffer.from_bytes(self._own.read(key, start, stop))
 
     async def get_partial_values(self, prototype: Any, key_ranges: Iterable[Any]) -> list[Any]:
@@ -271,4 +271,4 @@ def _bounds(byte_range: Any, size: int) -> tuple[int, int]:
 
 @functools.cache
 def _later_class() -> type:
-    return type("RemoteStore", (_Later, importlib.import_module("zarr.abc.store").Store), {})
+    return type("RemoteStore", (_Later, require_package("zarr.abc.store", "zarr").Store), {})

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from roiextractors import Hdf5ImagingExtractor
 
+from nwb_ophys import NumpyImagingInterface
 from nwb_ophys.errors import (
     CorruptSourceError,
     SourceArgumentError,
@@ -285,9 +286,7 @@ def test_a_filter_that_nobody_brings_is_named(path, monkeypatch):
         opened(path)
 
 
-@pytest.mark.parametrize(
-    "data", [np.zeros((0, 7, 9)), np.zeros((3, 7, 9), complex), np.zeros((3, 7, 9), "S4")]
-)
+@pytest.mark.parametrize("data", [np.zeros((3, 7, 9), complex), np.zeros((3, 7, 9), "S4")])
 def test_what_is_no_movie(path, data):
     write_hdf5(path, data)
     with pytest.raises(SourceError, match="a movie must have numbers"):
@@ -323,3 +322,16 @@ def test_a_start_time_that_counts_from_a_date_is_named(path):
         UserWarning, match=r"'mov' in .* states 1\.7e\+09 s as the time of its first"
     ):
         assert Hdf5MovieExtractor(find_hdf5_movie(path)).get_native_timestamps() is None
+
+
+def test_time_that_is_likely_the_last_axis(path):
+    """Fault: a movie of (rows, columns, time) was one of other frames, without a word."""
+    write_hdf5(path, np.zeros((40, 40, 6), "u1"))
+    note = r"read as 40 frames of 40 x 6 pixels. If it is 6 frames of 40 x 40 pixels, give "
+    with pytest.warns(UserWarning, match=note + "dimension_order=YXT"):
+        find_hdf5_movie(path)
+    assert find_hdf5_movie(path, dimension_order="YXT").axes.size("T") == 6
+    with pytest.warns(UserWarning, match=note + "np.moveaxis"):
+        NumpyImagingInterface(np.zeros((40, 40, 6), "u1"), sampling_frequency=9.0)
+    write_hdf5(path, np.zeros((40, 40, 40), "u1"))
+    find_hdf5_movie(path)

@@ -343,7 +343,7 @@ def test_a_file_of_another_program_is_refused(tmp_path, movie):
 # --- newer files, without tags ----------------------------------------------------------------
 
 
-def _text(seconds: float, height: float = 0.0, program: str = "MetaMorph") -> str:
+def _text(seconds: float, height: float = 0.0, program: str = "MetaMorph", unit: str = "um") -> str:
     milliseconds = round(seconds * 1000)
     time = f"20240816 09:49:{milliseconds // 1000:02d}.{milliseconds % 1000}"
     properties = {
@@ -351,7 +351,7 @@ def _text(seconds: float, height: float = 0.0, program: str = "MetaMorph") -> st
         "spatial-calibration-state": "on",
         "spatial-calibration-x": 0.65,
         "spatial-calibration-y": 0.7,
-        "spatial-calibration-units": "um",
+        "spatial-calibration-units": unit,
         "acquisition-time-local": time,
         "z-position": height,
         "wavelength": 525,
@@ -438,3 +438,24 @@ def test_wavelengths_of_one_name_have_their_numbers(tmp_path, movie, named_by):
         path = next(tmp_path.glob(f"cell_w{number}*.stk"))
         with MetaMorphImagingInterface(path) as interface:
             assert interface.part() == name
+
+
+@pytest.mark.parametrize("kind", ["tags", "texts"])
+def test_units_of_the_pixel_size(tmp_path, movie, kind):
+    """Fault: a size in another unit than micrometres was left out without a word."""
+
+    def spacing(unit):
+        path = tmp_path / f"{unit}.{'stk' if kind == 'tags' else 'tif'}"
+        if kind == "tags":
+            write_metamorph(path, movie, pixel_size_um=0.7, units=unit)
+        else:
+            _write_text_file(path, movie, np.arange(len(movie)), unit=unit)
+        plane = MetaMorphImagingInterface(path).describe()["Ophys"]["ImagingPlane"][0]
+        return None if "grid_spacing" not in plane else round(plane["grid_spacing"][1] * 1e9)
+
+    assert {unit: spacing(unit) for unit in ("um", "Microns", "mm", "nm", "pixel")} == {
+        **{"um": 700, "Microns": 700, "mm": 700_000, "nm": 1},
+        "pixel": None,
+    }
+    with pytest.warns(UserWarning, match=r"pixels of '.*furlong.*' is 'furlong', which is not"):
+        assert spacing("furlong") is None

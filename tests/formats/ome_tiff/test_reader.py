@@ -19,6 +19,7 @@ from nwb_ophys.errors import (
 from nwb_ophys.filetypes.ome import xml
 from nwb_ophys.filetypes.ome.xml import parse_ome_xml
 from nwb_ophys.formats.ome_tiff.reader import OmeTiffExtractor
+from nwb_ophys.formats.tiff.reader import TiffStackExtractor
 from nwb_ophys.testing import write_ome_tiff, write_tiff
 
 ORDERS = ["XYCZT", "XYCTZ", "XYZCT", "XYZTC", "XYTCZ", "XYTZC"]
@@ -403,3 +404,23 @@ def test_units_that_are_not_known_are_named(tmp_path):
     notes = {str(each.message) for each in caught}
     assert any("PhysicalSizeX in the unit 'furlong', which is not known" in each for each in notes)
     assert any("DeltaT in the unit 'fortnight', which is not known" in each for each in notes)
+
+
+@pytest.mark.parametrize(("axis", "name"), [("Z", "planes"), ("C", "channels")])
+def test_a_movie_that_was_saved_as_planes_or_channels(tmp_path, movie, axis, name):
+    """Fault: a rate made it one volume, or a series for each frame, without a word."""
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, movie, photometric="minisblack", metadata={"axes": f"{axis}YX"})
+    channel = "Channel 0" if axis == "C" else None
+    with pytest.warns(UserWarning, match=rf"6 {name} and one sample.* and num_{name}=1"):
+        OmeTiffExtractor(path, channel, sampling_frequency=10.0)
+    frames = TiffStackExtractor(path, 10.0, **{f"num_{name}": 1})
+    np.testing.assert_array_equal(frames.get_series(), movie)
+
+
+def test_bits_are_truth_values(tmp_path, movie):
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, movie > 99, photometric="minisblack", metadata={"axes": "TYX"})
+    np.testing.assert_array_equal(
+        OmeTiffExtractor(path, None, None, None, 9.0).get_series(), movie > 99
+    )

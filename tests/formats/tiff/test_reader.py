@@ -2,6 +2,7 @@
 
 import math
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -524,3 +525,32 @@ def test_real_recordings(data_folder: Path) -> None:
     expected = np.stack([tifffile.imread(path) for path in paths]).transpose(0, 2, 3, 1)
     extractor = TiffStackExtractor(paths, 1.0, num_planes=2)
     np.testing.assert_array_equal(extractor.get_series(), expected)
+
+
+STACK = np.arange(9 * 4 * 5, dtype="uint16").reshape(9, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"imagej": True, "metadata": {"axes": "ZYX"}},
+        {"imagej": True},
+        {"photometric": "minisblack", "metadata": {"axes": "ZYX"}},
+        {"photometric": "minisblack", "metadata": {"axes": "CYX"}},
+    ],
+)
+def test_a_movie_that_was_saved_as_planes_or_channels(tmp_path, how):
+    """Fault: it was one volume, or a series for each frame, and nothing could be said of it."""
+    tifffile.imwrite(tmp_path / "a.tif", STACK, **how)
+    given = {"num_channels": 1} if "C" in str(how) or "metadata" not in how else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        extractor = TiffStackExtractor(tmp_path / "a.tif", 10.0, num_planes=1, **given)
+    np.testing.assert_array_equal(extractor.get_series(), STACK)
+    if "metadata" not in how:
+        with pytest.raises(SourceError, match="9 channels and one frame, which may be frames"):
+            TiffStackExtractor(tmp_path / "a.tif", 10.0)
+        return
+    name = "channels" if given else "planes"
+    with pytest.warns(UserWarning, match=rf"9 {name} and one sample.* give num_{name}=1"):
+        TiffStackExtractor(tmp_path / "a.tif", 10.0)
