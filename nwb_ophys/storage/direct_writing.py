@@ -11,6 +11,7 @@ take the usual way.
 from __future__ import annotations
 
 import _thread
+import errno
 import functools
 import mmap
 import os
@@ -122,6 +123,13 @@ class _Pages:
 _OWN = threading.local()
 
 
+def _own_buffer() -> mmap.mmap:
+    """Return the buffer of this thread."""
+    if not hasattr(_OWN, "buffer"):
+        _OWN.buffer = mmap.mmap(-1, _BUFFER_BYTES)
+    return _OWN.buffer  # type: ignore[no-any-return]
+
+
 def write_past_cache(path: Path, descriptor: int, data: memoryview, start: int) -> None:
     """Write bytes to an open file from a position; large parts past the cache, where that works.
 
@@ -144,14 +152,12 @@ def write_past_cache(path: Path, descriptor: int, data: memoryview, start: int) 
         write_all(descriptor, data, start)
         return
     try:
-        pages, at, done = _Pages(descriptor, direct), start, 0
-        if not hasattr(_OWN, "buffer"):
-            _OWN.buffer = mmap.mmap(-1, _BUFFER_BYTES)
+        pages, buffer, at, done = _Pages(descriptor, direct), _own_buffer(), start, 0
         while done < len(data):
             base = at // _PAGE * _PAGE
             size = min(len(data) - done, _BUFFER_BYTES - (at - base))
-            _OWN.buffer[at - base : at - base + size] = data[done : done + size]
-            pages.write(_OWN.buffer, base, at, at + size)
+            buffer[at - base : at - base + size] = data[done : done + size]
+            pages.write(buffer, base, at, at + size)
             at, done = at + size, done + size
     finally:
         os.close(direct)
@@ -197,6 +203,11 @@ class DirectWriter:
         The open file, for bytes outside of whole pages; stays open.
     direct : int
         The same file, opened with :func:`open_past_cache`; :meth:`close` closes it.
+
+    Raises
+    ------
+    OSError, RuntimeError
+        If the system has no memory for buffers, or no thread; the file stays open.
     """
 
     def __init__(self, descriptor: int, direct: int) -> None:
@@ -285,6 +296,8 @@ class DirectWriter:
                     self._pages.write(given.buffer, given.base, given.first, given.stop)
             except OSError as error:
                 self.error = error
+            except BaseException as error:  # without this thread, others would wait for ever
+                self.error = OSError(errno.EIO, str(error))
             self._free.put(given.buffer)
         os.close(self._direct)
         self._has_ended.set()

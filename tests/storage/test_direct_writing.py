@@ -218,6 +218,29 @@ def test_a_file_system_that_refuses_all_such_writes(tmp_path, disk):
     assert disk.num_pages == 0
 
 
+@pytest.mark.parametrize("error", [OSError(errno.ENOMEM, "no memory"), RuntimeError("no thread")])
+def test_a_system_without_another_thread(tmp_path, disk, monkeypatch, error):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr(direct_writing._thread, "start_new_thread", refuse)
+    target = tmp_path / "a.nwb"
+    create_nwbfile(new_file(movie=MOVIE), target, options=WriteOptions(workers=0))
+    np.testing.assert_array_equal(read(target, "acquisition/movie/data")[0], MOVIE)
+    assert disk.opened
+    assert not any(map(_is_open, disk.opened))
+
+
+def test_any_error_in_the_other_thread_is_told(tmp_path, disk, monkeypatch):
+    def fail(*_):
+        raise MemoryError("no memory")
+
+    monkeypatch.setattr(direct_writing._Pages, "write", fail)
+    with pytest.raises(DiskError, match="cannot be written: Input/output error"):
+        create_nwbfile(new_file(movie=MOVIE), tmp_path / "a.nwb")
+    assert list(tmp_path.iterdir()) == []
+
+
 class TestOpenPastCache:
     """Which files are opened for writes past the cache."""
 

@@ -212,8 +212,12 @@ class DiskFile:
     def _start_writer(self) -> None:
         self._may_be_direct = False
         direct = open_past_cache(self._path, self._descriptor)
-        if direct is not None:
+        if direct is None:
+            return
+        try:
             self._writer = DirectWriter(self._descriptor, direct)
+        except (OSError, RuntimeError):  # no memory or no thread is left
+            os.close(direct)
 
     def _settle(self, start: int, stop: int) -> None:
         """Wait until the bytes of a range are written."""
