@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -203,7 +204,10 @@ class ConversionProvenance(Provenance):
     def _listed(self, witness: Witness) -> list[dict[str, Any]]:
         """Return the source files with size, time and hash, and whether they were read."""
         hashes = self._hashes.result()
-        opened = {str(absolute_path(name)) for name in witness.opened}
+        # Thousands of files of a Zarr store may have been opened as well, whose names are others.
+        names = {each.path.name for each in self._files}
+        last = os.path.basename  # without the objects that Path makes
+        opened = {str(absolute_path(name)) for name in witness.opened if last(name) in names}
         found = []
         for each in self._files:
             entry: dict[str, Any] = {

@@ -153,7 +153,13 @@ def unowned(metadata: Any) -> Any:
     return metadata.copy() if isinstance(metadata, FullMetadata) else metadata
 
 
+# Most values are of these classes, which are compared faster than a Mapping is recognised.
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+
+
 def _converted(value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Mapping):
         return DeepDict(value)
     if isinstance(value, list):

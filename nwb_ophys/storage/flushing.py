@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import queue
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,9 +27,9 @@ def flush(path: Path) -> None:
         If the system cannot write them.
     """
     if path.is_file():
-        _flush_file(path)
+        _flush_file(str(path))
         return
-    files = [file for file in path.rglob("*") if file.is_file()]
+    files = list(_files_in(path))
     workers = Workers(_THREADS, _flush_file, Flag(), "nwb-ophys-flusher")
     with workers:
         for file in files:
@@ -49,13 +49,25 @@ def flush_names(folder: Path) -> None:
             os.close(handle)
 
 
-def _flush_file(file: Path) -> None:
+def _files_in(folder: Path) -> Iterator[str]:
+    """Yield the files of a folder; a store has thousands, so that no objects are made of them."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = f"{place}{os.sep}{name}"
+            if os.path.isfile(file):  # noqa: PTH113
+                yield file
+
+
+def _flush_file(file: str) -> None:
+    binary = getattr(os, "O_BINARY", 0)
     try:
-        handle: io.BufferedIOBase = file.open("r+b")  # Windows flushes no file opened for reading
+        handle = os.open(file, os.O_RDWR | binary)  # Windows flushes no file opened for reading
     except PermissionError:
-        handle = file.open("rb")
-    with handle:
-        os.fsync(handle.fileno())
+        handle = os.open(file, os.O_RDONLY | binary)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 class Flusher:

@@ -21,6 +21,7 @@ from nwb_ophys.storage.hashes import dtype_text
 
 _PIECE_BYTES = 1 << 22
 _TEXT = "text"
+_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 @attrs.frozen(kw_only=True)
@@ -146,6 +147,8 @@ def plain(value: Any, reference: Callable[[Any], Any] | None = None) -> Any:
     reference : callable, optional
         Return a reference of the backend as plain data, and other objects unchanged.
     """
+    if type(value) in _SCALARS:  # most values are, and no reference is
+        return value
     if reference is not None:
         value = reference(value)
     if isinstance(value, bytes):

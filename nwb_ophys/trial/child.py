@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import collections
 import faulthandler
+import functools
 import importlib
 import json
 import math
@@ -122,12 +123,13 @@ def _children(group: Any, progress: Progress, lost: list[str]) -> Iterator[Any]:
     except Exception:
         lost.append(f"{group.name}/…".replace("//", "/"))
         return
+    links = group.id.links
     # References of MATLAB lie in a group of their own, and may be millions.
     for name in names:
         if progress():
             return
         try:
-            is_own = isinstance(group.get(name, getlink=True), h5py.HardLink)
+            is_own = links.get_info(name.encode("utf-8")).type == h5py.h5l.TYPE_HARD
             child = group[name] if is_own else None
         except TypeError:  # a link or an object that only other programs know
             continue
@@ -144,9 +146,24 @@ def _touch_attributes(found: Any, progress: Progress, lost: list[str]) -> None:
             if progress():
                 return
             with suppress(Exception):
-                found.attrs[name]
+                _touch_attribute(found, name)
     except Exception:
         lost.append(f"the attributes of {found.name}")
+
+
+def _touch_attribute(found: Any, name: str | bytes) -> None:
+    """Read an attribute; a text of any length, which most are, without the slower part of h5py."""
+    import h5py
+    import numpy as np
+
+    key = name.encode("utf-8") if isinstance(name, str) else name
+    attribute = h5py.h5a.open(found.id, key)
+    stored = attribute.get_type()
+    is_text = isinstance(stored, h5py.h5t.TypeStringID) and stored.is_variable_str()
+    if is_text and attribute.get_space().get_simple_extent_type() == h5py.h5s.SCALAR:
+        attribute.read(np.empty((), object), mtype=h5py.h5t.PYTHON_OBJECT)
+    else:
+        found.attrs[name]
 
 
 def _touch_dataset(dataset: Any, progress: Progress) -> None:
@@ -162,11 +179,17 @@ def _touch_dataset(dataset: Any, progress: Progress) -> None:
             dataset.id.chunk_iter(progress)
     if dataset.is_virtual or dataset.external or not dataset.size:
         return
-    is_in_parts = dataset.dtype.hasobject
+    dtype = dataset.dtype
+    is_in_parts = dtype.hasobject
     most = _MOST_PART_BYTES if is_in_parts else _MOST_NUMBER_BYTES
-    num_bytes, chunk_bytes = dataset.size * dataset.dtype.itemsize, _chunk_bytes(dataset)
+    num_bytes = dataset.size * dtype.itemsize
     if num_bytes > most:
         num_bytes = 0
+    if dataset.chunks is None and not is_in_parts:  # no codec, nor a text, needs more memory
+        if num_bytes:
+            dataset[()]
+        return
+    chunk_bytes = _chunk_bytes(dataset)
     copies = _TEXT_COPIES if is_in_parts else _COPIES
     with _limited_to(_BASE_BYTES + copies * max(num_bytes, chunk_bytes)):
         _touch_chunks(dataset, chunk_bytes, progress)
@@ -237,7 +260,13 @@ def _limited_to(num_bytes: int) -> Iterator[None]:
 def _used_bytes() -> int:
     import resource
 
-    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+    return int(os.pread(_statm(), 100, 0).split()[0]) * resource.getpagesize()
+
+
+@functools.cache
+def _statm() -> int:
+    """Return the open file of the memory of this process, which is read for each dataset."""
+    return os.open("/proc/self/statm", os.O_RDONLY)
 
 
 def _limit() -> None:

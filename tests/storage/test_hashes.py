@@ -8,10 +8,12 @@ import pytest
 
 from nwb_ophys import BackendConfiguration, DatasetConfiguration, repack, write_nwbfile
 from nwb_ophys.storage import backend_of_path
+from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
 from nwb_ophys.storage.checksums import fletcher32
 from nwb_ophys.storage.grid import grid, whole
 from nwb_ophys.storage.hashes import BlockDigests, BlockGrid, DatasetHash, digest
 from nwb_ophys.storage.record import Known, records_of
+from nwb_ophys.storage.stored_objects import plain
 
 from .conftest import Lazy, new_file, read
 
@@ -122,3 +124,20 @@ def test_fletcher_is_that_of_hdf5(tmp_path, size, kind):
         dataset = file.create_dataset("a", data=values, chunks=(size,), fletcher32=True)
         file.flush()
         assert dataset.id.read_direct_chunk((0,))[1][-4:] == fletcher32(values)
+
+
+def test_attributes_of_hdf5_are_those_that_h5py_reads(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        written = file.attrs
+        written.update({"text": "µm", "empty": "", "one": 3, "several": ["a", "b"]})
+        written.create("ascii", "q", dtype=h5py.string_dtype("ascii"))
+        written.create("fixed", np.bytes_("yy"), dtype=h5py.string_dtype("utf-8", 5))
+        written.create("undecodable", b"\xff", dtype=h5py.string_dtype())
+        written.create("in a list", ["x"], dtype=h5py.string_dtype())
+        written.create("without values", h5py.Empty(h5py.string_dtype()))
+        kind = h5py.h5t.C_S1.copy()
+        kind.set_size(h5py.h5t.VARIABLE)
+        h5py.h5a.create(file.id, b"never written", kind, h5py.h5s.create(h5py.h5s.SCALAR))
+        (found,) = hdf5_objects(file)
+        expected = {name: plain(written[name]) for name in written}
+    assert found.attributes == {**expected, "without values": {"empty": True}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,23 +29,24 @@ def hdf5_objects(root: h5py.Group) -> Iterator[StoredObject]:
             yield item
             continue
         try:
+            path = _path(item)
             address = int(h5py.h5o.get_info(item.id).addr)
             if address in seen:
-                group, _, name = _path(item).rpartition("/")
+                group, _, name = path.rpartition("/")
                 further_names.setdefault(group, {})[name] = seen[address]
                 continue
-            seen[address] = _path(item)
+            seen[address] = path
             if isinstance(item, h5py.Group):
                 links, inner = _contents(item)
                 waiting.extend(reversed(inner))
                 yield StoredObject(
-                    path=_path(item),
+                    path=path,
                     attributes=_attributes(item, file),
                     links=links,
-                    further_names=further_names.setdefault(_path(item), {}),
+                    further_names=further_names.setdefault(path, {}),
                 )
             elif isinstance(item, h5py.Dataset):
-                yield _dataset(item, file)
+                yield _dataset(item, path, file)
         except HDF5_FAULTS as error:
             yield StoredObject.unreadable(_path(item), error)
 
@@ -53,35 +55,61 @@ def _path(item: Any) -> str:
     return str(item.name).strip("/")
 
 
+def _encoded(name: str | bytes) -> bytes:
+    return name if isinstance(name, bytes) else name.encode("utf-8")
+
+
 def _contents(group: h5py.Group) -> tuple[dict[str, str], list[Any]]:
     """Return the links of a group, and its own groups and datasets."""
     links, inner = {}, []
+    kinds = group.id.links
     for name in group:
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.ExternalLink):
-            links[name] = f"{link.filename}:{link.path}"
-        elif isinstance(link, h5py.SoftLink):
-            links[name] = str(link.path)
-        else:
+        is_text = isinstance(name, str)  # h5py refuses other names, which are bytes, below
+        if is_text and kinds.get_info(_encoded(name)).type == h5py.h5l.TYPE_HARD:
             try:
                 inner.append(group[name])
             except HDF5_FAULTS as error:
                 path = f"{group.name}/{name}"
                 inner.append(StoredObject.unreadable(path, error))
+            continue
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            links[name] = f"{link.filename}:{link.path}"
+        else:
+            links[name] = str(link.path)
     return links, inner
 
 
 def _attributes(item: Any, file: h5py.File) -> dict[str, Any]:
-    given = item.attrs
-    return {name: _attribute(given, name, file) for name in given if name not in _NOTES}
+    return {name: _attribute(item, name, file) for name in item.attrs if name not in _NOTES}
 
 
-def _attribute(given: Any, name: str, file: h5py.File) -> Any:
+def _attribute(item: Any, name: str, file: h5py.File) -> Any:
     try:
-        value = given[name]
+        text = _text(item, name)
+        if text is not None:
+            return text
+        value = item.attrs[name]
     except Exception as error:  # of a type that h5py cannot convert, or damaged
         return {"unreadable": type(error).__name__}
     return plain(value, lambda each: _reference(each, file))
+
+
+def _text(item: Any, name: str) -> str | None:
+    """Return an attribute that is one text of any length; None for others.
+
+    Most attributes are such texts, and the same steps take h5py three times as long.
+    """
+    attribute = h5py.h5a.open(item.id, _encoded(name))
+    stored = attribute.get_type()
+    if not isinstance(stored, h5py.h5t.TypeStringID) or not stored.is_variable_str():
+        return None
+    if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+        return None
+    found: Any = np.empty((), object)
+    attribute.read(found, mtype=h5py.h5t.PYTHON_OBJECT)
+    text: str = found[()].decode("utf-8", "surrogateescape")
+    return text
 
 
 def _reference(value: Any, file: h5py.File) -> Any:
@@ -101,14 +129,15 @@ def _bounds(space: Any) -> Any:
     return space.get_select_bounds() if space.get_select_npoints() else ()
 
 
-def _dataset(item: h5py.Dataset, file: h5py.File) -> StoredObject:
-    attributes = _attributes(item, file)
-    if item.shape is None:
-        return StoredObject(path=_path(item), attributes=attributes)
-    dtype, item = item.dtype, checked(item)
+def _dataset(item: h5py.Dataset, path: str, file: h5py.File) -> StoredObject:
+    attributes, shape = _attributes(item, file), item.shape
+    if shape is None:
+        return StoredObject(path=path, attributes=attributes)
+    dtype = item.dtype
+    readable = functools.cache(lambda: checked(item))  # not for those that are not read
 
     def read(part: slice | None) -> Any:
-        values = item[()] if part is None else item[part]
+        values = readable()[()] if part is None else readable()[part]
         if dtype.kind not in "OV" or (dtype.kind == "V" and not _has_objects(dtype)):
             return values
         found = np.empty(np.shape(values), object)
@@ -118,7 +147,7 @@ def _dataset(item: h5py.Dataset, file: h5py.File) -> StoredObject:
         return found
 
     return StoredObject(
-        path=_path(item), attributes=attributes, shape=tuple(item.shape), dtype=dtype, read=read
+        path=path, attributes=attributes, shape=tuple(shape), dtype=dtype, read=read
     )
 
 

@@ -26,12 +26,17 @@ def written_format() -> int:
 
 
 def _version() -> str | None:
+    try:
+        return _found_version()
+    except ImportError:  # asked again, as it may be installed meanwhile
+        return None
+
+
+@functools.cache
+def _found_version() -> str:
     from importlib import metadata  # here, as the command line imports this module
 
-    try:
-        return metadata.version("hdmf-zarr")
-    except metadata.PackageNotFoundError:
-        return None
+    return metadata.version("hdmf-zarr")
 
 
 def require_format(number: int, path: Path | None = None) -> None:
