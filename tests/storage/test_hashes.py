@@ -141,3 +141,17 @@ def test_attributes_of_hdf5_are_those_that_h5py_reads(tmp_path):
         (found,) = hdf5_objects(file)
         expected = {name: plain(written[name]) for name in written}
     assert found.attributes == {**expected, "without values": {"empty": True}}
+
+
+def test_a_name_of_an_attribute_that_is_not_utf8(tmp_path):
+    """Fault: hashing raised a TypeError, as names of two kinds cannot be sorted."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.attrs["a"] = 1
+        scalar = h5py.h5s.create(h5py.h5s.SCALAR)
+        h5py.h5a.create(file.id, b"caf\xe9", h5py.h5t.NATIVE_INT32, scalar)
+        (found,) = hdf5_objects(file)
+        assert set(found.attributes) == {"a", "caf\udce9"}
+        before = found.attributes_hash()
+        h5py.h5a.open(file.id, b"caf\xe9").write(np.array(4, "i4"))
+        (changed,) = hdf5_objects(file)
+    assert changed.attributes_hash() != before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -81,7 +82,9 @@ def _contents(group: h5py.Group) -> tuple[dict[str, str], list[Any]]:
 
 
 def _attributes(item: Any, file: h5py.File) -> dict[str, Any]:
-    return {name: _attribute(item, name, file) for name in item.attrs if name not in _NOTES}
+    # h5py gives the names that are not UTF-8 as bytes.
+    texts = {os.fsdecode(name): name for name in item.attrs}
+    return {text: _attribute(item, texts[text], file) for text in texts if text not in _NOTES}
 
 
 def _attribute(item: Any, name: str, file: h5py.File) -> Any:
