@@ -76,6 +76,35 @@ def _show_traceback(kind: Any, error: Any, trace: Any) -> None:
     say_lines(text, err=True, always=True)
 
 
+class _Log:
+    """A file of lines, without which the command goes on if it cannot be written any more.
+
+    Parameters
+    ----------
+    file : file object
+        Without a buffer, so that whoever looks at it sees how far the command is.
+    name : str
+        Name for messages.
+    """
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file: IO[bytes] | None = file
+        self._name = name
+
+    def add(self, text: str) -> None:
+        """Add the lines of a text, each with the time."""
+        moment = datetime.now().astimezone().isoformat(" ", "seconds")
+        lines = "".join(f"{moment} {line}\n" for line in text.split("\n"))
+        try:
+            if self._file is not None:
+                self._file.write(lines.encode("utf-8", "replace"))
+        except OSError as error:  # such as a disk that is full
+            self._file = None
+            reason = error.strerror or error
+            note = f"Note: The log file '{self._name}' cannot be written any more: {reason}."
+            click.echo(printable(note), err=True)
+
+
 @attrs.frozen(kw_only=True)
 class Output:
     """Destination of the lines of a command.
@@ -84,14 +113,14 @@ class Output:
     ----------
     is_quiet : bool
         Whether only errors and JSON are printed.
-    log : file object or None
+    log : _Log or None
         File that also gets each line, with the time before it.
     stdout : file object or None
         Destination in place of ``sys.stdout``.
     """
 
     is_quiet: bool = False
-    log: IO[str] | None = None
+    log: _Log | None = None
     stdout: IO[str] | None = None
 
 
@@ -131,15 +160,14 @@ def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
     try:
         if place.is_file():
             check_replaceable(place, _LOG)
-        # Line by line, so that whoever looks at it sees how far the command is.
-        log = place.open("a", encoding="utf-8", buffering=1)
+        log = place.open("ab", buffering=0)
     except OutputError:
         raise
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"The log file '{log_path}' cannot be written: {reason}.") from error
     with log:
-        token = _OUTPUT.set(Output(is_quiet=is_quiet, log=log))
+        token = _OUTPUT.set(Output(is_quiet=is_quiet, log=_Log(log, log_path)))
         try:
             yield
         finally:
@@ -189,9 +217,7 @@ def _apart() -> Iterator[IO[str] | None]:
 def _print(text: str, *, err: bool, always: bool = False) -> None:
     output = _OUTPUT.get()
     if output.log is not None:
-        moment = datetime.now().astimezone().isoformat(" ", "seconds")
-        for line in text.split("\n"):
-            output.log.write(f"{moment} {line}\n".encode("utf-8", "replace").decode())
+        output.log.add(text)
     if output.is_quiet and not always:
         return
     stream = sys.stderr if err else output.stdout or sys.stdout

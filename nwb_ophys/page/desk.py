@@ -64,7 +64,8 @@ class Desk:
         self._is_stale = False
         # An act that waits until the recording is open, with its values.
         self._next: tuple[str, Mapping[str, Any]] | None = None
-        self._first = folder
+        # A relative one begins in the current folder, unlike the paths that a browser sends.
+        self._first = None if folder is None else folder.expanduser().absolute()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -392,6 +393,9 @@ class Desk:
     def _waits(self, name: str, given: Mapping[str, Any]) -> bool:
         """Return whether an act waits until the recording is open with what was just changed."""
         is_opening = self.work.job is not None and self.work.job.name == "survey"
+        if is_opening and self._next is not None and self._next[0] == "convert":
+            # Another tab, or a further press, would take its place.
+            raise _BusyError("A conversion waits until the recording is open; cancel it, or wait.")
         self._next = (name, given) if is_opening else None
         return is_opening
 

@@ -387,10 +387,14 @@ def _picture_paths(file: StoredFile) -> list[str]:
 
 
 def _image_paths(file: StoredFile) -> list[str]:
-    """Return the paths of images, gray or coloured: first those of processing modules."""
-    found = list(file.of_kind(*_CHANNELS))
-    places = ("processing/", "acquisition/")
-    return [path for place in places for path in found if path.startswith(place)]
+    """Return the paths of images, gray or coloured: those of processing modules first."""
+    places = ("processing", "acquisition")  # images of stimuli follow
+
+    def rank(path: str) -> int:
+        group = path.partition("/")[0]
+        return places.index(group) if group in places else len(places)
+
+    return sorted(file.of_kind(*_CHANNELS), key=rank)
 
 
 def summary_pictures(file: StoredFile) -> list[SummaryPicture | Unreadable]:
@@ -413,6 +417,8 @@ def _picture(file: StoredFile, path: str) -> SummaryPicture:
         axes = f"two axes and {channels} channels" if channels else "two axes"
         raise ValueError(f"Its shape is {shape}; an image that is shown has {axes}.")
     image = np.asarray(file.value(path))
+    if image.dtype.kind not in "biuf":
+        raise ValueError(f"Its values are {image.dtype}; an image has integers or floats.")
     shown = image[..., :3] if channels else image.astype(np.float64)
     return SummaryPicture(path=path, image=shown, has_alpha=channels == 4)
 

@@ -15,12 +15,13 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import SpecificationError
-from nwb_ophys.metadata import DeepDict, load_metadata, models
+from nwb_ophys.metadata import DeepDict, load_metadata
 from nwb_ophys.metadata.fields import class_schema
-from nwb_ophys.metadata.schema import faults_of, session_schemas
+from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.metadata.value_texts import read_text
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
+from nwb_ophys.sessions.keys import SECTIONS, check_keys, faults_of_values
 from nwb_ophys.sessions.patterns import fields_of, filled, has_fields, matches
 from nwb_ophys.sessions.session import OUTPUTS, RESULTS, Session, leaves
 from nwb_ophys.sessions.specification import Entry, Settings, Source, Specification
@@ -31,13 +32,6 @@ _WRITING = (
     *("all_in_one", "backend", "zarr_format", "compression", "chunk_mb", "stub", "verify"),
     *("hash_sources", "leave_out"),
 )
-_SECTIONS = {
-    **{each.name: "Subject" for each in attrs.fields(models.Subject)},
-    **{each.name: "NWBFile" for each in attrs.fields(models.Session)},
-}
-_FIELDS: Mapping[str, Mapping[str, Any]] = {
-    section: schema["properties"] for section, schema in session_schemas().items()
-}
 _PATHS = ("path", "paths")
 # Words of BIDS and of laboratories.
 _OTHER_NAMES = {
@@ -210,27 +204,6 @@ def _is_of_a_run(match: Path, root: Path, roots: Mapping[Path, int]) -> bool:
     return True
 
 
-def check_keys(sessions: Sequence[Session]) -> None:
-    """Refuse unknown fields of the session and the subject, before any session is converted.
-
-    Raises
-    ------
-    SpecificationError
-        With the place of each.
-    """
-    faults: dict[str, None] = {}
-    for key, where in {k: w for each in sessions for k, w in each.origins.items()}.items():
-        section, _, name = key.partition(".")
-        known = [each for each, own in _SECTIONS.items() if own == section]
-        if known and name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean '{section}.{close[0]}'?" if close else ""
-            allowed = ", ".join(sorted(known))
-            faults[f"{where}: {section} has no field '{name}'.{hint} Allowed: {allowed}."] = None
-    if faults:
-        raise SpecificationError(*faults)
-
-
 def _found(
     entry: Entry, path: Path, folder: Path, where: str, templates: Sequence[str]
 ) -> list[_Found]:
@@ -281,7 +254,7 @@ def _plain_of(row: Row) -> dict[str, str]:
 
 def _warn_of_columns(table: Table, templates: Sequence[str]) -> None:
     """Warn of columns that are neither metadata nor used in a name."""
-    known = [*_PATHS, "subject_id", "session_id", *_SECTIONS, *_COLUMNS, *CLOCKS]
+    known = [*_PATHS, "subject_id", "session_id", *SECTIONS, *_COLUMNS, *CLOCKS]
     used = {*known, *(name for text in templates for name in fields_of(text))}
     unused = [name for name in table.columns if "." not in name and name not in used]
     if unused:
@@ -399,11 +372,11 @@ class _Merger:
         draft, faults = self._draft(self._subject_of(found)), list[str]()
         clocks = ClockFiles(found.fields, found.folder, faults)
         for key, text in found.fields.items():
-            if key in _SECTIONS:
-                draft.add_edit(f"{_SECTIONS[key]}.{key}", text, f"{found.where}, {key}")
+            if key in SECTIONS:
+                draft.add_edit(f"{SECTIONS[key]}.{key}", text, f"{found.where}, {key}")
         if found.row is not None:
             _add_row(draft, found, found.row, faults)
-        faults += _faults_of_values(draft)
+        faults += faults_of_values(draft.metadata, draft.origins, draft.edits)
         paths = _paths_of(draft, found, faults)
         output, is_folder = _output_of(draft, found.fields, faults)
         return Session(
@@ -463,18 +436,6 @@ def _add_row(draft: _Draft, found: _Found, row: Row, faults: list[str]) -> None:
             draft.add_edit(column, text, where)
 
 
-def _faults_of_values(draft: _Draft) -> list[str]:
-    """Return a sentence for each value of the session and the subject that NWB does not store."""
-    faults = []
-    for section, fields in _FIELDS.items():
-        given = draft.metadata.get(section)
-        for key, value in given.items() if isinstance(given, Mapping) else ():
-            name = f"{section}.{key}"
-            if value is not None and key in fields and name not in draft.edits:
-                faults += faults_of(value, fields[key], draft.origins.get(name, name))
-    return faults
-
-
 def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...]:
     """Return the paths of a session; a name that nothing matches becomes a fault."""
     if draft.paths is None:
@@ -520,8 +481,8 @@ def _output_of(draft: _Draft, fields: Mapping[str, str], faults: list[str]) -> t
     text, folder = draft.output
     known = dict(fields)
     for key in ("subject_id", "session_id"):
-        value = draft.edits.get(f"{_SECTIONS[key]}.{key}") or (
-            draft.metadata.get(_SECTIONS[key]) or {}
+        value = draft.edits.get(f"{SECTIONS[key]}.{key}") or (
+            draft.metadata.get(SECTIONS[key]) or {}
         ).get(key)
         if value is not None:
             known.setdefault(key, str(value))

@@ -18,7 +18,8 @@ from nwb_ophys.errors import SpecificationError
 from nwb_ophys.metadata import DeepDict
 from nwb_ophys.metadata.fields import class_schema, field
 from nwb_ophys.metadata.schema import faults_of
-from nwb_ophys.sessions.expansion import check_keys, distinct
+from nwb_ophys.sessions.expansion import distinct
+from nwb_ophys.sessions.keys import check_keys, faults_of_values
 from nwb_ophys.sessions.session import OUTPUTS, Session, leaves
 
 KEY = "experiments"
@@ -118,13 +119,12 @@ def _session(layers: list[Mapping[str, Any]], where: str, folder: Path, output: 
             f"{where}: 'source_data' has the stream '{unknown[0]}', which 'data_interfaces' does "
             f"not name; it names {', '.join(map(repr, classes)) or 'none'}."
         )
-    name = own.get("nwbfile_name")
-    if name is not None and not name.endswith(OUTPUTS):
-        name += ".nwb"
+    name = _name_of(own, where)
     ids = [
         str((metadata.get(section) or {}).get(key) or "")
         for section, key in (("Subject", "subject_id"), ("NWBFile", "session_id"))
     ]
+    places = {key: f"{where}.metadata.{key}" for key, _ in leaves(metadata)}
     return Session(
         key=Path(name).stem if name else "/".join(filter(None, ids)) or where,
         paths=tuple(dict.fromkeys(_paths_in(sources))),
@@ -133,8 +133,22 @@ def _session(layers: list[Mapping[str, Any]], where: str, folder: Path, output: 
         metadata=metadata.to_dict(),
         output=str(output if name is None else output / name),
         is_named_for_dandi=name is None,
-        origins=dict.fromkeys((key for key, _ in leaves(metadata)), where),
+        origins=dict.fromkeys(places, where),
+        faults=tuple(faults_of_values(metadata, places)),
     )
+
+
+def _name_of(own: Mapping[str, Any], where: str) -> str | None:
+    """Return the name of the file of a session, with its ending; None if it states none."""
+    name: str | None = own.get("nwbfile_name")
+    if name is None:
+        return None
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise SpecificationError(
+            f"{where}: 'nwbfile_name' is '{name}', which leads out of the folder of the files; "
+            "give a name in it."
+        )
+    return name if name.endswith(OUTPUTS) else f"{name}.nwb"
 
 
 def _with_paths(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -66,6 +66,21 @@ def test_a_log_file_that_cannot_be_written_is_a_mistake(movie, capsys, tmp_path,
     assert "log file" in err
 
 
+def test_a_disk_that_is_full_ends_the_log_and_not_the_command(movie, capsys, tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))  # no file may have a byte
+    try:
+        assert run("detect", movie, "--json", "--log-file", str(tmp_path / "a.log")) == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    out, err = capsys.readouterr()
+    assert json.loads(out)[0]["format"] == "tiff"
+    (line,) = err.splitlines()
+    assert line.startswith("Note: The log file '")
+    assert "cannot be written any more" in line
+
+
 @pytest.mark.parametrize("command", sorted(_COMMANDS))
 def test_all_commands_have_them_once(command, capsys):
     for _ in range(2):  # options are added when a command is loaded

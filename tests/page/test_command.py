@@ -10,8 +10,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from nwb_ophys.cli import main
 from nwb_ophys.errors import SourceNotFoundError
@@ -103,3 +106,14 @@ def test_roots_are_folders_that_exist_each_once(tmp_path):
     assert Roots.of([tmp_path, tmp_path / "." / ""]).folders == (tmp_path.resolve(),)
     with pytest.raises(SourceNotFoundError):
         Roots.of([tmp_path / "absent"])
+
+
+def test_a_relative_folder_begins_in_the_current_one(tmp_path, monkeypatch, make_browser):
+    """Fault: it began in the first root, which is that folder itself."""
+    folder = tmp_path / "raw" / "M7"
+    folder.mkdir(parents=True)
+    tifffile.imwrite(folder / "movie.tif", np.zeros((2, 8, 6), "u2"), photometric="minisblack")
+    monkeypatch.chdir(tmp_path)
+    work = make_browser(Path("raw/M7"), Path("raw/M7")).wait()
+    assert work.folder == str(folder)
+    assert [part.format for part in work.parts] == ["tiff"]

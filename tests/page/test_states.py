@@ -164,6 +164,21 @@ def test_a_conversion_waits_for_what_was_just_changed(browser, root, held, has_r
         assert "cannot be opened yet" in work.errors[""][0]
 
 
+def test_nothing_takes_the_place_of_a_conversion_that_waits(browser, root, held):
+    """Fault: an act of another tab did, and the file was never written, without a word."""
+    _opened(browser, movie(root / "M7"))
+    held["names"] = ("survey",)
+    browser.act("option", key="sampling_frequency", value="20")
+    assert browser.act("convert", key="first").status_code == 200
+    for act in ("plan", "look", "convert"):
+        answer = browser.act(act, key="second")
+        assert answer.status_code == 422
+        assert "A conversion waits until the recording is open" in answer.text
+    held["names"] = ()
+    assert browser.wait().result["key"] == "first"
+    assert (root / "M7.nwb").exists()
+
+
 def test_a_conversion_does_not_follow_an_opening_that_was_cancelled(browser, root, held):
     _opened(browser, movie(root / "M7"))
     held["names"] = ("survey",)

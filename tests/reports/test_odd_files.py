@@ -679,6 +679,23 @@ def test_complex_traces_are_not_shown_as_their_real_part(usual):
     assert found.reason == "Its data are complex128; traces are of integers or floats."
 
 
+def test_complex_images_are_not_shown_as_their_real_part(author):
+    author.add_images(GrayscaleImage(name="a", data=np.ones((8, 6))))
+    author.report()
+    path = "processing/ophys/Summary/a"
+    with h5py.File(author.path, "r+") as file:
+        replaced(file, path, np.full((8, 6), 1j))
+    (found,) = report_of(author.path).pictures
+    assert found.reason == "Its values are complex128; an image has integers or floats."
+
+
+def test_images_of_stimuli_are_shown(author):
+    images = Images(name="Shown", images=[GrayscaleImage(name="a", data=np.ones((8, 6)))])
+    author.nwbfile.add_stimulus_template(images)
+    (found,) = author.report().pictures
+    assert found.path == "stimulus/templates/Shown/a"
+
+
 def test_rows_beyond_the_table_are_named(usual):
     with h5py.File(usual, "r+") as file:
         file[f"{RAW}/rois"][...] = [0, 1, 3]

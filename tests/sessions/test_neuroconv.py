@@ -126,6 +126,14 @@ def test_sessions_of_one_subject_without_ids_have_keys_of_their_own(
             lambda d: d["experiments"]["ymaze"]["sessions"][1].update(nwbfile_name="first.nwb"),
             "first.nwb' would be the file of two sessions",
         ),
+        (
+            lambda d: d["experiments"]["ymaze"]["sessions"][0].update(nwbfile_name="../../a"),
+            "'../../a', which leads out of the folder of the files",
+        ),
+        (
+            lambda d: d["experiments"]["ymaze"]["sessions"][0].update(nwbfile_name="/a/b.nwb"),
+            "'/a/b.nwb', which leads out of the folder of the files",
+        ),
         (lambda d: d.update(upload_to_dandiset="200560"), "dandi upload"),
         (lambda d: d["data_interfaces"].pop("movie"), "'data_interfaces' does not name"),
         (lambda d: d.update(experimets={}), "Did you mean 'experiments'"),
@@ -143,6 +151,13 @@ def test_wrong_documents_are_refused(document, written_lab, tmp_path, change, wo
     change(document)
     with pytest.raises(SpecificationError, match=words):
         expanded(document, written_lab, tmp_path)
+
+
+def test_values_that_nwb_does_not_store_are_faults_of_the_plan(document, written_lab, tmp_path):
+    document["metadata"]["NWBFile"]["institution"] = 7
+    for session in expanded(document, written_lab, tmp_path):
+        (fault,) = session.faults
+        assert ".metadata.NWBFile.institution is 7 (int); it must be a text." in fault
 
 
 def test_a_class_that_neither_package_has_fails_its_session(document, written_lab, tmp_path):

@@ -230,11 +230,14 @@ document.addEventListener("click", async (event) => {
     announce("Copied.");
   } else if (data.act) {
     const values = data.path === undefined ? {} : { path: data.path, field: "path" };
+    const former = sessionStorage.getItem("done") || "[]";
     if (data.done) {
       values.key = crypto.randomUUID();
       sessionStorage.setItem("done", JSON.stringify([data.done, values.key, location.pathname]));
     }
     const isDone = await act(data.act, values);
+    // A second press is refused while the conversion of the first goes on.
+    if (data.done && !isDone) sessionStorage.setItem("done", former);
     if (isDone && data.next) location.assign(data.next);
   }
 });
