@@ -13,6 +13,7 @@ import attrs
 import click
 
 from nwb_ophys.errors import ArgumentError, OptionError
+from nwb_ophys.home import with_home
 from nwb_ophys.memory import usable_cores
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.sessions.expansion import expand
@@ -133,14 +134,14 @@ def sessions_of(
     if isinstance(specification, Mapping):
         path, stated = Path.cwd() / "specification", specification
     else:
-        path = Path(specification).expanduser().absolute()
+        path = with_home(Path(specification)).absolute()
         stated = read_specification(path)
     if output is not None and not str(output).strip():
         raise OptionError("output is an empty text; give a folder, or a template of names.")
     place = None if output is None else as_path(output)
     if isinstance(place, Path):
-        place = place.expanduser().absolute()
-    folder = path.parent if data_folder is None else Path(data_folder).expanduser().absolute()
+        place = with_home(place).absolute()
+    folder = path.parent if data_folder is None else with_home(Path(data_folder)).absolute()
     if is_of_neuroconv(stated):
         found = expand_neuroconv(stated, path, folder, place or path.parent)
         warn_of_shared_recordings(found)
