@@ -428,4 +428,4 @@ def test_an_unknown_unit_of_the_pixel_size_is_named(tmp_path):
         UserWarning, match=r"axis X of /MSession_0/MUnit_0 in .* is 'furlong', which"
     ):
         interface = nwb_ophys.FemtonicsImagingInterface(path)
-    assert "grid_spacing" not in interface.describe()["Ophys"]["ImagingPlane"][0]
+    assert interface.describe()["Ophys"]["ImagingPlane"][0]["grid_spacing"] is None
