@@ -22,6 +22,7 @@ import attrs
 
 from nwb_ophys.copies import is_named_as_copy
 from nwb_ophys.errors import OutputError, OutsideFolderError, SpecialFileError
+from nwb_ophys.home import with_home
 from nwb_ophys.listings import listing_of
 from nwb_ophys.remote.paths import as_path
 
@@ -101,7 +102,7 @@ def reading_from(
         for path in given:
             check_file(path)
     folders = _folders_of_all(given)
-    allowed = (os.path.realpath(Path(folder).expanduser()) for folder in allow_outside)
+    allowed = (os.path.realpath(with_home(Path(folder))) for folder in allow_outside)
     before = outer or Reach(())
     reach = Reach(
         tuple(dict.fromkeys((*before.folders, *folders))),

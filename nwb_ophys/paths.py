@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from nwb_ophys.copies import copies_in
 from nwb_ophys.errors import SourceError
+from nwb_ophys.home import with_home
 from nwb_ophys.listings import kept, listing_of
 from nwb_ophys.outside import Reach, check_file, current_reach, is_special, leads_out, reach_of
 from nwb_ophys.remote.paths import RemotePath
@@ -362,7 +363,7 @@ def plain_path(path: str | Path) -> Path:
     path : path-like
         It may begin with ``~``, and need not exist.
     """
-    absolute = Path(path).expanduser().absolute()
+    absolute = with_home(Path(path)).absolute()
     place = absolute.anchor
     for part in absolute.parts[1:]:
         place = parent_of(place) if part == os.pardir else os.path.join(place, part)  # noqa: PTH118

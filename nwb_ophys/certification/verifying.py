@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
 from nwb_ophys.errors import MissingPackageError, SourceError, as_sentence, not_found
+from nwb_ophys.home import with_home
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
@@ -61,7 +62,7 @@ def verify(
         If the file or a source does not exist, or the file has no record.
     """
     how = WriteOptions(workers=workers, progress=progress)
-    place, given = as_path(path).expanduser(), _as_paths(sources)
+    place, given = with_home(as_path(path)), _as_paths(sources)
     for each in (place, *given):
         if not each.exists():
             raise not_found(each)
@@ -126,4 +127,4 @@ def _report(
 
 def _as_paths(sources: str | Path | Sequence[str | Path]) -> list[Path]:
     given = [sources] if isinstance(sources, (str, Path)) else list(sources)
-    return [as_path(each).expanduser() for each in given]
+    return [with_home(as_path(each)) for each in given]

@@ -12,6 +12,7 @@ import click
 from nwb_ophys.cli import options as shared
 from nwb_ophys.cli.terminal import say, say_lines
 from nwb_ophys.errors import OptionError
+from nwb_ophys.home import with_home
 from nwb_ophys.storage import DEFAULT_BACKEND
 from nwb_ophys.storage.in_place import check_in_place
 
@@ -210,5 +211,5 @@ def _backends(output: Path, backend: str | None, *, append: bool) -> tuple[str |
     """Return the backend that is given or that an existing file has, and that of a name."""
     from nwb_ophys.storage import backend_of_name, backend_of_path
 
-    there = backend_of_path(output.expanduser()) if append and backend is None else None
+    there = backend_of_path(with_home(output)) if append and backend is None else None
     return backend if there is None else there.name, backend_of_name(output)

@@ -15,6 +15,7 @@ import click
 
 from nwb_ophys.cli.terminal import is_quiet, own_stdout, say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
+from nwb_ophys.home import with_home
 from nwb_ophys.remote.paths import as_path, is_url
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
@@ -373,7 +374,7 @@ def lock_at_once(output: Path) -> None:
 
     if is_url(output):
         return
-    place = Path(os.path.realpath(output.expanduser()))
+    place = Path(os.path.realpath(with_home(output)))
     if place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK):
         click.get_current_context().with_resource(locked(place))
 

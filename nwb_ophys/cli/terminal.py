@@ -21,6 +21,7 @@ import attrs
 import click
 
 from nwb_ophys.errors import OutputError, printable
+from nwb_ophys.home import with_home
 from nwb_ophys.outside import check_output
 from nwb_ophys.storage.text_files import check_replaceable, kind_with
 
@@ -155,7 +156,7 @@ def output_to(*, is_quiet: bool, log_path: str | None) -> Iterator[None]:
         finally:
             _OUTPUT.reset(token)
         return
-    place = Path(log_path).expanduser()
+    place = with_home(Path(log_path))
     check_output(place)
     try:
         if place.is_file():

@@ -23,6 +23,20 @@ _LONGEST_OF_CASE = 2
 _RELATIVE = ("", "pixel", "pixels", "px", "none")
 
 
+def known_metres(unit: str) -> float | None:
+    """Return the metres in a unit; None if it is unknown or no length.
+
+    Parameters
+    ----------
+    unit : str
+    """
+    text = unit.strip()
+    factor = _FACTORS.get(text)
+    if factor is None and len(text) > _LONGEST_OF_CASE:
+        factor = _FACTORS.get(text.lower())
+    return factor
+
+
 def metres_per_unit(unit: str, what: str) -> float | None:
     """Return the metres in a unit; None for pixels, and with a warning for an unknown unit.
 
@@ -32,13 +46,11 @@ def metres_per_unit(unit: str, what: str) -> float | None:
     what : str
         File and value in the unit, for the message, such as ``the pixel size in 'a.stk'``.
     """
-    text = unit.strip()
-    lower = text.lower()
-    factor = _FACTORS.get(text, _FACTORS.get(lower) if len(text) > _LONGEST_OF_CASE else None)
-    if factor is None and lower not in _RELATIVE:
+    factor = known_metres(unit)
+    if factor is None and unit.strip().lower() not in _RELATIVE:
         warnings.warn(
-            f"The unit of {what} is {shown(text)}, which is not known; the value is left out. "
-            "Give it in the metadata: grid_spacing of the imaging plane.",
+            f"The unit of {what} is {shown(unit.strip())}, which is not known; the value is "
+            "left out. Give it in the metadata: grid_spacing of the imaging plane.",
             UserWarning,
             stacklevel=3,
         )

@@ -22,6 +22,7 @@ from nwb_ophys.errors import (
     SourceArgumentError,
     not_found,
 )
+from nwb_ophys.home import with_home
 from nwb_ophys.metadata import (
     JSON_SCHEMA_DIALECT,
     alternatives,
@@ -102,7 +103,7 @@ def with_common_arguments(cls: type) -> type:
 def as_paths(value: Any) -> list[Path]:
     """Return an argument that is a path, a list of paths or None as a list of paths."""
     given = value if isinstance(value, (list, tuple)) else [value]
-    return [as_path(each).expanduser() for each in given if isinstance(each, (str, Path))]
+    return [with_home(as_path(each)) for each in given if isinstance(each, (str, Path))]
 
 
 def check_paths(paths: Iterable[Path], *, reads_ranges: bool) -> None:
@@ -303,7 +304,7 @@ def _converted(value: Any, hint: Any) -> Any:
     """Convert a text to a path, and an integer to a float, where the type hint asks for one."""
     kinds = alternatives(hint)
     if Path in kinds and isinstance(value, str):
-        return as_path(value).expanduser()
+        return with_home(as_path(value))
     if Path in kinds and isinstance(value, Path):
         return as_path(value)
     if Path in kinds and isinstance(value, (list, tuple)):

@@ -16,6 +16,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import ArgumentError, SourceError
+from nwb_ophys.home import with_home
 from nwb_ophys.interfaces.closing import close_all, empty
 from nwb_ophys.interfaces.reopenable import Reopenable
 from nwb_ophys.interfaces.source_facts import source_facts
@@ -177,7 +178,7 @@ def _sendable(value: Any, name: str, stream: str) -> Any:
             f"{name}, which the workers of a cluster cannot read; save it to a file."
         )
     if isinstance(value, Path):  # another process works in another folder
-        return value.expanduser().absolute()
+        return with_home(value).absolute()
     if isinstance(value, (list, tuple)):
         return type(value)(_sendable(each, name, stream) for each in value)
     return value

@@ -20,6 +20,7 @@ from nwb_ophys.errors import (
     SourceError,
     not_found,
 )
+from nwb_ophys.home import with_home
 from nwb_ophys.interfaces.arguments import arguments_schema, as_paths, path_argument
 from nwb_ophys.interfaces.conversion import Convertible
 from nwb_ophys.interfaces.grouping import warn_of_grouping
@@ -369,7 +370,7 @@ def reading_recordings(paths: Sequence[Path], given: Mapping[str, Any]) -> Itera
     OutsideFolderError, SpecialFileError, CorruptSourceError
         If a path, a link in a folder, or a name in an HDF5 file leads to such a file.
     """
-    own = [path.expanduser() for path in paths]
+    own = [with_home(path) for path in paths]
     named = [value for name, value in given.items() if name.endswith("_path")]
     allowed = given.get("allow_outside")
     if isinstance(allowed, str):
@@ -420,7 +421,7 @@ def _found(
             "each path."
         )
     chosen = [get_format(name) for name in names]
-    paths = [path.expanduser() for path in paths]
+    paths = [with_home(path) for path in paths]
     for path in paths:
         check_given(path)
         if not path.exists():

@@ -17,6 +17,7 @@ from nwb_ophys.dtypes import as_seconds
 from nwb_ophys.errors import ArgumentError, OptionError, SourceError, counted
 from nwb_ophys.filetypes.datetime_texts import parse_datetimes
 from nwb_ophys.filetypes.vectors import Vector, opened_vector, split_unit, whole
+from nwb_ophys.home import with_home
 from nwb_ophys.interfaces.alignment import TimesOrigin
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.comparison import listed
@@ -204,7 +205,7 @@ def _new_times(
     is_several = isinstance(given, Sequence) and not isinstance(given, str)
     for one in given if is_several else [given]:
         parsed: Any = parse_given(one, cls, interfaces)
-        path = parsed.file.expanduser()
+        path = with_home(parsed.file)
         targets = targets_of(interfaces, parsed.stream, cls is GivenTimes)
         with reading_from([path], []):
             if isinstance(parsed, GivenPulses):

@@ -13,6 +13,7 @@ import attrs
 
 from nwb_ophys.errors import OptionError
 from nwb_ophys.filetypes.datetime_texts import is_datetime
+from nwb_ophys.home import with_home
 from nwb_ophys.interfaces.arguments import argument, arguments_schema, check_paths, parse_arguments
 from nwb_ophys.interfaces.trials import TrialsSource
 from nwb_ophys.metadata.value_texts import parse_options
@@ -194,7 +195,7 @@ def stated_keys(given: Any, owner: str, *, has_stream: bool) -> dict[str, Any]:
 
 def _from_text(text: str, *, has_stream: bool) -> dict[str, Any]:
     """Return the parts of ``[STREAM=]FILE[::COLUMN][,KEY=VALUE…]``."""
-    if as_path(text).expanduser().is_file():
+    if with_home(as_path(text)).is_file():
         return {"file": text}
     found: dict[str, Any] = {}
     first, equals, rest = text.partition("=")
@@ -222,7 +223,7 @@ def _parsed(found: Mapping[str, Any], cls: Any, owner: str) -> Any:
     read = parse_options({k: v for k, v in found.items() if k not in dated}, schema)
     parsed = parse_arguments(cls, {**found, **read}, owner, OptionError)
     path = parsed.file_path if hasattr(parsed, "file_path") else parsed.file
-    check_paths([path.expanduser()], reads_ranges=False)
+    check_paths([with_home(path)], reads_ranges=False)
     return parsed
 
 

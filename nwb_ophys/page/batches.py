@@ -12,6 +12,7 @@ from typing import Any
 
 from nwb_ophys.documents import dump_yaml
 from nwb_ophys.errors import SpecificationError, counted, first_of, printable, shown_size
+from nwb_ophys.home import with_home
 from nwb_ophys.page.option_paths import paths_in_options
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.remote.paths import is_url
@@ -109,7 +110,7 @@ def _from_home(text: str, folder: Path) -> str:
     if is_url(text):
         return text
     with suppress(RuntimeError):  # ~name of nobody
-        return str(folder / Path(text).expanduser())
+        return str(folder / with_home(Path(text)))
     return str(folder / text)
 
 

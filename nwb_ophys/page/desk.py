@@ -19,6 +19,7 @@ from nwb_ophys.errors import (
     printable,
 )
 from nwb_ophys.flags import error_lines
+from nwb_ophys.home import with_home
 from nwb_ophys.page import specifications
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.page.state import Job, Part, Refused, Store, Work
@@ -65,7 +66,7 @@ class Desk:
         # An act that waits until the recording is open, with its values.
         self._next: tuple[str, Mapping[str, Any]] | None = None
         # A relative one begins in the current folder, unlike the paths that a browser sends.
-        self._first = None if folder is None else folder.expanduser().absolute()
+        self._first = None if folder is None else with_home(folder).absolute()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property

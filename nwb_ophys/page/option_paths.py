@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import OptionError
+from nwb_ophys.home import with_home
 from nwb_ophys.metadata.value_texts import read_text
 from nwb_ophys.opening import options_of
 from nwb_ophys.registry import formats
@@ -53,7 +54,7 @@ def _texts(value: Any) -> Iterator[str]:
     """Yield the texts in nested lists and dictionaries, with home folders in place of ``~``."""
     if isinstance(value, str):
         with suppress(RuntimeError):  # ~name of nobody
-            value = str(Path(value).expanduser())
+            value = str(with_home(Path(value)))
         yield value
     elif isinstance(value, Mapping):
         yield from _texts(list(value.values()))

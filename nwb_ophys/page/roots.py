@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 import attrs
 
 from nwb_ophys.errors import SourceError, SourceNotFoundError, not_found, printable
+from nwb_ophys.home import with_home
 
 _MOST_ENTRIES = 2000
 _MOST_CHARACTERS = 4096
@@ -103,7 +104,7 @@ class Roots:
         SourceNotFoundError
             If one of them is not a folder.
         """
-        found = [Path(os.path.realpath(folder.expanduser())) for folder in folders]
+        found = [Path(os.path.realpath(with_home(folder))) for folder in folders]
         for folder in found:
             if not folder.is_dir():
                 raise SourceNotFoundError(f"'{folder}' is not a folder; give one that exists.")
@@ -145,7 +146,7 @@ class Roots:
         if not text or "\0" in text or len(text) > _MOST_CHARACTERS:
             raise SourceError("The path is empty, too long or has a NUL; give the path of a file.")
         try:
-            path = self.folders[0] / Path(text).expanduser()
+            path = self.folders[0] / with_home(Path(text))
         except RuntimeError as error:  # ~name of nobody
             raise SourceError(
                 f"'{printable(text)}' names the home folder of an unknown user; give a whole path."

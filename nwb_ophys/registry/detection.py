@@ -12,6 +12,7 @@ import attrs
 from nwb_ophys.copies import copied_folders
 from nwb_ophys.errors import CorruptSourceError, SourceError, first_of, not_found
 from nwb_ophys.formats import builtin_rows
+from nwb_ophys.home import with_home
 from nwb_ophys.listings import listed_once
 from nwb_ophys.outside import (
     current_reach,
@@ -179,7 +180,7 @@ def detect(
     UnknownFormatError
         If no format has one of the names.
     """
-    path = as_path(path).expanduser()
+    path = with_home(as_path(path))
     check_given(path)
     if not path.exists():
         raise not_found(path)

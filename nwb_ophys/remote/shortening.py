@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from nwb_ophys.home import with_home
 from nwb_ophys.remote.paths import RemotePath, as_path, is_url
 
 _QUOTED_PATH = re.compile(r"'((?:/|~|[A-Za-z]:[\\/])[^'\n]*)'")
@@ -17,7 +18,7 @@ def absolute_path(path: str | Path) -> Path:
     given = as_path(path)
     if isinstance(given, RemotePath):
         return given
-    return Path(os.path.normpath(given.expanduser().absolute()))
+    return Path(os.path.normpath(with_home(given).absolute()))
 
 
 class Shortener:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nwb_ophys.errors import OutputError, OutputExistsError, not_found
+from nwb_ophys.home import with_home
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_output, require_ordinary
 from nwb_ophys.remote.paths import as_path, is_url
@@ -41,7 +42,7 @@ def default_output(path: str | Path) -> Path:
     """
     file = as_path(path)
     name = f"{file.name}.html"
-    return Path(name) if is_url(path) else file.expanduser().with_name(name)
+    return Path(name) if is_url(path) else with_home(file).with_name(name)
 
 
 def check_page(page: str | Path, *, overwrite: bool = False) -> Path:
@@ -60,7 +61,7 @@ def check_page(page: str | Path, *, overwrite: bool = False) -> Path:
     check_packages()
     if is_url(page):
         raise OutputError(f"'{page}' is a URL; a report is written to a disk. Give another name.")
-    place = Path(page).expanduser()
+    place = with_home(Path(page))
     if not place.parent.is_dir():
         from nwb_ophys.storage import check_folder
 
@@ -98,7 +99,7 @@ def existing(path: str | Path) -> Path:
     ------
     SourceNotFoundError, SpecialFileError
     """
-    place = as_path(path).expanduser()
+    place = with_home(as_path(path))
     if not place.exists():
         raise not_found(path)
     require_ordinary(place)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.home import with_home
 from nwb_ophys.memory import collection_paused
 from nwb_ophys.reports.places import (
     PAGE,
@@ -138,8 +139,8 @@ def write_index(
     check_packages()
     from nwb_ophys.reports.index import entries_of, write_entries
 
-    root = Path(folder).expanduser()
-    place = root if output is None else Path(output).expanduser()
+    root = with_home(Path(folder))
+    place = root if output is None else with_home(Path(output))
     entries = list(entries_of(root))
     if not entries:
         raise SourceError(

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import OptionError, SpecificationError
+from nwb_ophys.home import with_home
 from nwb_ophys.sessions.patterns import filled, matches
 
 CLOCKS = ("times", "pulses", "trials")
@@ -60,7 +61,7 @@ class ClockFiles:
                     stated[name] = filled(value, self.fields)
             name = filled(template, self.fields)
             # The name of a file may have brackets of its own.
-            own = self.folder / Path(name).expanduser()
+            own = self.folder / with_home(Path(name))
             found = [str(own)] if own.exists() else None
             there = found or [each.place for each in matches(template, self.folder, self.fields)]
         except KeyError as error:

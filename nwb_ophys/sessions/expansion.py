@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import SpecificationError
+from nwb_ophys.home import with_home
 from nwb_ophys.metadata import DeepDict, load_metadata
 from nwb_ophys.metadata.fields import class_schema
 from nwb_ophys.metadata.schema import faults_of
@@ -279,12 +280,12 @@ def _meant(column: str, known: Sequence[str]) -> str:
 
 def _beside(name: str, folder: Path) -> Path:
     """Return a path of a specification: relative to a folder, unless it is absolute."""
-    return folder / Path(name).expanduser()
+    return folder / with_home(Path(name))
 
 
 def _joined(name: str, folder: Path) -> str:
     """Return the same as a text, which takes less time."""
-    plain = str(Path(name).expanduser()) if name.startswith("~") else name
+    plain = str(with_home(Path(name))) if name.startswith("~") else name
     return os.path.normpath(os.path.join(folder, plain))  # noqa: PTH118
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from nwb_ophys.errors import SpecificationError
+from nwb_ophys.home import with_home
 from nwb_ophys.paths import parent_of
 
 # The form of a field may be a regular expression with numbers of repeats, such as [0-9]{8}.
@@ -130,7 +131,7 @@ def _placed(match: re.Match[str], fields: Mapping[str, str], values: dict[str, s
 @lru_cache(maxsize=256)
 def _parsed(pattern: str, values: tuple[tuple[str, str], ...]) -> tuple[str, Sequence[_Step | str]]:
     """Return the root of an absolute pattern, and its steps."""
-    expanded = str(Path(pattern).expanduser())
+    expanded = str(with_home(Path(pattern)))
     root = Path(expanded).anchor
     names = expanded[len(root) :].replace(os.sep, "/").split("/")
     steps = [step for step in names if step not in ("", ".")]

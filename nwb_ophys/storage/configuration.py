@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import ArgumentError, SourceNotFoundError, aligned
+from nwb_ophys.home import with_home
 from nwb_ophys.html_tables import html_table
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.storage.backends.registry import DEFAULT_BACKEND
@@ -312,7 +313,7 @@ def _dataset(location: str, entry: Any) -> DatasetConfiguration:
 def _read_yaml(path: str | Path) -> Any:
     from nwb_ophys.documents import DocumentError, read_document
 
-    file = Path(path).expanduser()
+    file = with_home(Path(path))
     require_ordinary(file)
     if not file.is_file():
         raise SourceNotFoundError(f"'{path}' is not a file; check the path of the configuration.")

@@ -23,6 +23,7 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
     shown_size,
 )
+from nwb_ophys.home import with_home
 from nwb_ophys.storage.atomic import remove, rename_new
 from nwb_ophys.storage.backends.registry import all_backends, backend_of_path
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
@@ -151,7 +152,7 @@ def remove_debris(folder: str | Path, *, dry_run: bool = False) -> list[Debris]:
     SourceNotFoundError
         When there is no such folder.
     """
-    top = Path(folder).expanduser()
+    top = with_home(Path(folder))
     if not top.is_dir():
         raise SourceNotFoundError(f"'{folder}' is not a folder; give a folder to clean.")
     act = _listed if dry_run else _cleaned

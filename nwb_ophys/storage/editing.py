@@ -24,6 +24,7 @@ from nwb_ophys.errors import (
     last_reason,
     not_found,
 )
+from nwb_ophys.home import with_home
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage.backends.base import Backend, Draft
@@ -269,7 +270,7 @@ def drafted(path: str | Path) -> Iterator[FileDraft]:
     """
     given = as_path(path)
     require_disk(given, "edit changes files on a disk only")
-    place = given.expanduser()
+    place = with_home(given)
     _check_given(place)
     with reserved(place, append=True) as target:
         storage = _backend_of(target)

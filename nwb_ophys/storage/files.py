@@ -23,6 +23,7 @@ from nwb_ophys.errors import (
     error_within,
     last_reason,
 )
+from nwb_ophys.home import with_home
 from nwb_ophys.outside import check_output
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.atomic import fingerprint, replace_target
@@ -98,7 +99,7 @@ def check_target(
     if isinstance(given, RemotePath):
         check_remote_target(given, overwrite=overwrite, append=append)
         return given
-    target = Path(os.path.realpath(given.expanduser()))
+    target = Path(os.path.realpath(with_home(given)))
     check_output(target)
     check_folder(target.parent)
     try:
@@ -163,7 +164,7 @@ def reserved(
                 _note_name(given)
             yield temporary
         return
-    place = Path(os.path.realpath(given.expanduser()))
+    place = Path(os.path.realpath(with_home(given)))
     check_folder(place.parent)
     with locked(place) as lock:
         is_outermost = not lock.is_cleared

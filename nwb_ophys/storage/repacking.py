@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import LOCKED, NwbOphysError, SourceError, is_locked, not_found
+from nwb_ophys.home import with_home
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage.backends.base import Backend
@@ -113,13 +114,13 @@ def repack(
         verify=verify,
         resume=resume,
         space_check=space_check,
-        source_facts=lambda: file_facts([as_path(source).expanduser().resolve()]),
+        source_facts=lambda: file_facts([with_home(as_path(source)).resolve()]),
     )
     check_resumable(target, resume=resume)
     remedy = "overwrite=True to replace it"
     is_copied = storage is origin and storage.copies_datasets
     with (
-        reading_from([as_path(source).expanduser()], allow_outside),
+        reading_from([with_home(as_path(source))], allow_outside),
         reserved(target, overwrite=overwrite, remedy=remedy) as path,
         _opened(source, origin, follows_links=not is_copied) as read,
     ):
@@ -198,7 +199,7 @@ def _export(
         declare = io.before_writing
 
         def move_and_declare(root: GroupBuilder) -> bool:
-            move_named_files(root, as_path(source).expanduser(), partial)
+            move_named_files(root, with_home(as_path(source)), partial)
             return bool(declare(root))
 
         io.before_writing = move_and_declare
@@ -329,7 +330,7 @@ def plan_repack(
 
 
 def _origin(source: str | Path) -> Backend:
-    path = as_path(source).expanduser()
+    path = with_home(as_path(source))
     if not path.exists():
         raise not_found(source)
     require_ordinary(path)
@@ -341,7 +342,7 @@ def _origin(source: str | Path) -> Backend:
 
 @contextmanager
 def _opened(source: str | Path, origin: Backend, *, follows_links: bool = True) -> Iterator[Any]:
-    path = as_path(source).expanduser()
+    path = with_home(as_path(source))
     check_whole(path)
     try:
         is_nwb = origin.neurodata_type(path) == "NWBFile"

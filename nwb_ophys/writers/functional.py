@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import ArgumentError
+from nwb_ophys.home import with_home
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage import WriteOptions, target
 from nwb_ophys.storage.identity import is_within, origins_of
@@ -138,7 +139,7 @@ def _check_other_source(extractor: Any, path: str | Path | None, overwrite: bool
     """
     if path is None or not overwrite:
         return
-    target = as_path(path).expanduser()
+    target = with_home(as_path(path))
     files, _ = origins_of(extractor)
     if any(is_within(file.resolve(), target) for file in files if target.exists()):
         raise ArgumentError(

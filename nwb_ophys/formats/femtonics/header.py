@@ -18,6 +18,7 @@ import numpy as np
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.files import require_file, unreadable_file
 from nwb_ophys.filetypes.hdf5 import open_hdf5
+from nwb_ophys.filetypes.lengths import known_metres, metres_per_unit
 from nwb_ophys.filetypes.xml import Element, XmlError, parse_xml
 from nwb_ophys.listings import kept
 from nwb_ophys.metadata import is_unset_clock, possible_number
@@ -25,8 +26,6 @@ from nwb_ophys.paths import natural_order
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.trial import try_hdf5
 
-# Files contain both the micro sign and the Greek letter mu.
-_METRES = {"m": 1.0, "mm": 1e-3, "um": 1e-6, "\u00b5m": 1e-6, "\u03bcm": 1e-6, "nm": 1e-9}
 # Number of the kind of conversion with a scale and an offset.
 _LINEAR = 1
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "\u03bcs": 1e-6}
@@ -345,7 +344,9 @@ def _pixel_size(group: h5py.Group) -> tuple[float, float] | None:
     found = []
     for axis in "XY":
         scale = _number(group, f"{axis}AxisConversionConversionLinearScale")
-        factor = _METRES.get(_text(group, f"{axis}AxisConversionUnitName"))
+        unit = _text(group, f"{axis}AxisConversionUnitName")
+        what = f"the axis {axis} of {group.name} in '{group.file.filename}'"
+        factor = metres_per_unit(unit, what) if scale else None
         if not scale or factor is None:
             return None
         found.append(abs(scale) * factor)
@@ -355,7 +356,8 @@ def _pixel_size(group: h5py.Group) -> tuple[float, float] | None:
 def _position(group: h5py.Group) -> tuple[float, float, float] | None:
     """Return the position of the image in m; None if it is rotated or not stated."""
     shift, rotation = _attribute(group, "GeomTransTransl"), _attribute(group, "GeomTransRot")
-    factor = _METRES.get(_text(group, "XAxisConversionUnitName"))
+    # An unknown unit is named for the size of a pixel.
+    factor = known_metres(_text(group, "XAxisConversionUnitName"))
     if factor is None or np.shape(shift) != (3,) or not np.isfinite(shift).all():
         return None
     if rotation is not None and not np.allclose(rotation, [0, 0, 0, 1]):

@@ -417,3 +417,15 @@ def test_a_channel_that_damage_made_something_else(tmp_path):
         file["MSession_0/MUnit_0/Channel_1"] = np.dtype("u2")
     with pytest.warns(UserWarning, match="MSession_0/MUnit_0 states 2 Channel and has 1"):
         nwb_ophys.FemtonicsImagingInterface.parts(path)
+
+
+def test_an_unknown_unit_of_the_pixel_size_is_named(tmp_path):
+    path = write_femtonics(tmp_path / "a.mesc", np.zeros((3, 4, 5), int))
+    with h5py.File(path, "r+") as file:
+        codes = np.array([ord(letter) for letter in "furlong"] + [0], "<i2")
+        file["MSession_0/MUnit_0"].attrs["XAxisConversionUnitName"] = codes
+    with pytest.warns(
+        UserWarning, match=r"axis X of /MSession_0/MUnit_0 in .* is 'furlong', which"
+    ):
+        interface = nwb_ophys.FemtonicsImagingInterface(path)
+    assert interface.describe()["Ophys"]["ImagingPlane"][0]["grid_spacing"] is None
