@@ -22,6 +22,18 @@ from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 _SHELL_EXPANDS = os.name != "nt"
 
 
+class _GivenPath(click.Path):
+    """Path of the disk, or a URL as it was given, of which ``pathlib`` drops double slashes."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and is_url(value):
+            return as_path(value)
+        return super().convert(value, param, ctx)
+
+
+PATH = _GivenPath(path_type=Path)
+
+
 def expanded(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...]) -> Any:
     """Replace patterns such as ``scan_*.tif`` by the files, which the shells of Windows do not.
 
@@ -36,9 +48,7 @@ def expanded(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...])
     return tuple(found)
 
 
-paths = click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), callback=expanded
-)
+paths = click.argument("paths", nargs=-1, required=True, type=PATH, callback=expanded)
 
 format_names = click.option(
     "--format",
@@ -61,7 +71,7 @@ options = click.option(
 metadata_file = click.option(
     "--metadata",
     "metadata_file",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="YAML or JSON file of metadata, as 'nwb-ophys metadata' writes it.",
 )
 
@@ -171,7 +181,7 @@ allow_outside = click.option(
     "--allow-outside",
     multiple=True,
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder in which files may lie that PATH names or links to, beyond its own folder; may be "
     "given several times.",
 )
@@ -287,7 +297,7 @@ _STORAGE = (
     click.option(
         "--configuration",
         "configuration_file",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="YAML file with the storage settings of each dataset, as --plan prints it.",
     ),
     click.option(

@@ -56,6 +56,7 @@ class Signals:
         self._unraisable: Any = None
         self._completed_before: Any = None
         self._kept_before: Any = None
+        self._left_before: Any = None
 
     def install(self) -> None:
         """Handle the signals, except those that the process was started to ignore."""
@@ -64,6 +65,7 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             return
         self._completed_before, self._kept_before = _last_completed(), _last_kept()
+        self._left_before = _last_left()
         for number in (getattr(signal, name, None) for name in _WORDS):
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._on_signal)
@@ -91,12 +93,14 @@ class Signals:
         number = self.received[0] if self.received else signal.SIGINT
         if not self._is_said:
             self._is_said = True
-            path, kept = _last_completed(), _last_kept()
+            path, kept, parts = _last_completed(), _last_kept(), _last_left()
             left = "No incomplete file was left."
             if path is not None and path is not self._completed_before:
                 left = f"'{path}' is complete."
             elif kept is not None and kept is not self._kept_before:
                 left = f"The part of '{kept}' that was written is kept; run again with --resume."
+            elif parts is not None and parts is not self._left_before:
+                left = f"Parts of '{parts}' could not be removed; remove them in the store."
             self._print(number, f"{_WORDS[signal.Signals(number).name]}. {left}\n")
         return 128 + number
 
@@ -179,6 +183,12 @@ def _last_completed() -> Any:
     """Return the last file that was completed, without importing the code that writes files."""
     atomic = sys.modules.get("nwb_ophys.storage.atomic")
     return getattr(atomic, "last_completed", lambda: None)()
+
+
+def _last_left() -> Any:
+    """Return the last target of which parts stay in a store."""
+    atomic = sys.modules.get("nwb_ophys.storage.atomic")
+    return getattr(atomic, "last_left", lambda: None)()
 
 
 def _last_kept() -> Any:

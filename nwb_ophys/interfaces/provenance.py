@@ -18,9 +18,11 @@ from typing import Any
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.witness import Witness
 from nwb_ophys.remote.paths import RemotePath, as_path, walk
+from nwb_ophys.remote.reading import changed_since
 from nwb_ophys.remote.shortening import Shortener, absolute_path
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
@@ -42,6 +44,7 @@ class SourceFile:
     path: Path
     size: int
     modified_ns: int
+    version: int
     is_stated: bool
     """Whether the interface names the file, not only its folder."""
 
@@ -111,6 +114,7 @@ class ConversionProvenance(Provenance):
             if isinstance(own := getattr(each, "witness", None), Witness):
                 witness.add(own)
         witness.add(self._witness)
+        _check_objects(self._files)
         files = self._listed(witness)
         _warn_of_changes(files)
         found = {
@@ -258,7 +262,23 @@ def _time(nanoseconds: int) -> str:
     return time.isoformat()
 
 
+def _check_objects(files: Sequence[SourceFile]) -> None:
+    """Raise if objects in stores were replaced, so that the output may be a mixture of both.
+
+    The parts of an object are requested one by one, so that each may be of another version.
+    """
+    remote = {each.path: each for each in files if isinstance(each.path, RemotePath)}
+    changed = changed_since({path: (f.size, f.version) for path, f in remote.items()})
+    if changed:
+        raise SourceError(
+            f"{listed([str(path) for path in changed])} was replaced while it was converted. "
+            "Convert it again when no program writes to it."
+        )
+
+
 def _has_changed(file: SourceFile) -> bool:
+    if _is_remote(file):  # which was checked before
+        return False
     try:
         now = file.path.stat()
     except OSError:
@@ -298,7 +318,11 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
         except OSError:
             continue
         yield SourceFile(
-            path=path, size=found.st_size, modified_ns=found.st_mtime_ns, is_stated=is_stated
+            path=path,
+            size=found.st_size,
+            modified_ns=found.st_mtime_ns,
+            version=found.st_ino,
+            is_stated=is_stated,
         )
 
 

@@ -157,9 +157,16 @@ def walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
         remaining.extend(each / name for name in reversed(folders))
 
 
-def opened_by_ranges(path: Path) -> Any:
-    """Return an object of a store as a file of which few bytes are read; other paths unchanged."""
-    return path.open("rb", 0) if isinstance(path, RemotePath) else path
+def opened_by_ranges(path: Path, tag: int = 0) -> Any:
+    """Return an object of a store as a file of which few bytes are read; other paths unchanged.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    tag : int
+        Version of the object (``st_ino``) that must be there; 0 for the present one.
+    """
+    return RangeFile(path, is_scattered=True, tag=tag) if isinstance(path, RemotePath) else path
 
 
 def check_given(path: Path) -> None:
@@ -237,6 +244,7 @@ def as_path(path: str | os.PathLike[str]) -> Path:
         return _local_path(rest.lstrip("/"), has_host=slashes == "//")
     shown = shown_url(f"{protocol}://{rest}")
     remote = RemotePath(shown)
+    _check_kept(shown, remote)
     if shown != f"{protocol}://{rest}":
         _keep_whole(remote, f"{protocol}://{rest}")
     return remote
@@ -271,6 +279,17 @@ def local_text(rest: str, *, has_host: bool, is_windows: bool) -> str:
         return f"/{rest}"
     has_drive = _DRIVE.match(rest) is not None
     return rest if has_drive else f"{'//' if has_host else '/'}{rest}"
+
+
+def _check_kept(shown: str, remote: RemotePath) -> None:
+    """Raise if a path cannot have the names of a URL, so that another object would be meant."""
+    given = shown.partition("://")[2].rstrip("/")
+    if str(remote).partition("://")[2] != given:
+        raise SourceArgumentError(
+            f"'{shown}' has an empty name between two slashes, or one that is a single dot, so "
+            f"that '{remote}', which may be another object, would be read or written. Give that "
+            "URL if it is meant; otherwise copy the object to another name first."
+        )
 
 
 def _keep_whole(remote: RemotePath, url: str) -> None:

@@ -8,12 +8,13 @@ import os
 import stat
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.remote.answers import Answer, seconds_of, tag_of
 from nwb_ophys.remote.stores import open_store, retried, store_errors
-from nwb_ophys.remote.trees import HEADERS, is_current, list_tree, seconds_of, tree_of
+from nwb_ophys.remote.trees import HEADERS, Facts, Tree, is_current, list_tree, listing, tree_of
 
 if TYPE_CHECKING:
     from nwb_ophys.remote.paths import RemotePath
@@ -120,14 +121,46 @@ def _status(path: RemotePath, now: int) -> os.stat_result | None:
             f"'{path}' is of a size that the store does not state, so that it cannot be read by "
             "ranges. Download it first, and give the path of the copy."
         )
-    return _stat_result(int(info["size"]), int(seconds_of(info) * 10**9))
+    return _stat_result(int(info["size"]), int(seconds_of(info) * 10**9), tag_of(info))
 
 
-def _stat_result(size: int, modified: int) -> os.stat_result:
+def _stat_result(size: int, modified: int, tag: int) -> os.stat_result:
+    """Return the status of an object, with the tag of its version in the place of the inode."""
     whole = modified // 10**9
-    values = (stat.S_IFREG | 0o444, 0, 0, 1, 0, 0, size, whole, whole, whole)
+    values = (stat.S_IFREG | 0o444, tag, 0, 1, 0, 0, size, whole, whole, whole)
     times = dict.fromkeys(("st_atime_ns", "st_mtime_ns", "st_ctime_ns"), modified)
     return os.stat_result(values, times)
+
+
+def changed_since(before: Mapping[RemotePath, tuple[int, int]]) -> list[RemotePath]:
+    """Return the objects that are not those any more that they were.
+
+    Parameters
+    ----------
+    before : Mapping of RemotePath to tuple of int
+        Size and tag of each object (``st_size`` and ``st_ino``) before.
+
+    Raises
+    ------
+    SourceError
+        If the store cannot be read.
+    """
+    listings: dict[RemotePath, Tree] = {}
+    return [path for path, facts in before.items() if _facts_now(path, listings) != facts]
+
+
+def _facts_now(path: RemotePath, listings: dict[RemotePath, Tree]) -> tuple[int, int] | None:
+    listed = tree_of(path)
+    if listed is None:
+        with store_errors(path, SourceError):
+            info = open_store(path).info()
+        return None if info is None else (int(info["size"] or 0), tag_of(info))
+    place = listed[1]
+    root = path.parents[place.count("/")] if place else path
+    if root not in listings:
+        listings[root] = listing(root)
+    found = listings[root].file(place)
+    return None if found is None else (found[0], found[2])
 
 
 def check_no_folder(path: RemotePath) -> None:
@@ -166,15 +199,20 @@ class RangeFile(io.RawIOBase):
     is_scattered : bool
         Whether what is read are few bytes at distant places, as in the directories of a TIFF
         file, of which smaller blocks are requested.
+    tag : int
+        Version of the object (``st_ino``) that must be there; 0 for the present one.
     """
 
-    def __init__(self, path: RemotePath, *, is_scattered: bool = False) -> None:
+    def __init__(self, path: RemotePath, *, is_scattered: bool = False, tag: int = 0) -> None:
         super().__init__()
         self._block_bytes = SMALL_BYTES if is_scattered else BLOCK_BYTES
         self._block = _small_block if is_scattered else _block
         self._path, self._position = path, 0
         found, listed = status(path), tree_of(path)
-        self._size, self._identity = found.st_size, (found.st_size, found.st_mtime_ns)
+        if tag not in (0, found.st_ino):
+            raise _replaced(path)
+        self._size = found.st_size
+        self._identity = _facts(found)
         self._content = None if listed is None else listed[0].small.get(listed[1])
 
     def __repr__(self) -> str:
@@ -213,7 +251,7 @@ class RangeFile(io.RawIOBase):
             buffer[: stop - start] = self._content[start:stop]
             return stop - start
         if stop - start >= self._block_bytes:  # a chunk, which is read once
-            buffer[: stop - start] = read_range(self._path, start, stop)
+            buffer[: stop - start] = _read_range(self._path, start, stop, self._identity)
             return stop - start
         size = self._block_bytes
         for index in range(start // size, (stop - 1) // size + 1):
@@ -225,9 +263,9 @@ class RangeFile(io.RawIOBase):
         return stop - start
 
 
-def _read_block(path: RemotePath, identity: tuple[int, int], size: int, index: int) -> bytes:
+def _read_block(path: RemotePath, identity: Facts, size: int, index: int) -> bytes:
     start = index * size
-    return read_range(path, start, min(start + size, identity[0]))
+    return _read_range(path, start, min(start + size, identity[0]), identity)
 
 
 # Some of the last blocks are kept, for all files of the process.
@@ -247,27 +285,47 @@ def read_together(folder: RemotePath, places: Sequence[str]) -> dict[str, bytes]
     small = {} if listed is None or listed[1] else listed[0].small
     found = {place: small[place] for place in places if place in small}
     paths = {f"{store.path}/{place}": place for place in places if place not in found}
-    sizes = {path: (folder / place).stat().st_size for path, place in paths.items()}
+    facts = {path: (folder / place).stat() for path, place in paths.items()}
+    sizes = {path: each.st_size for path, each in facts.items()}
     with store_errors(folder, SourceError):
         fetched = retried(lambda: store.read_all(sizes))
-    for path, data in fetched.items():
-        if len(data) != sizes[path]:
-            raise _changed(folder / paths[path], len(data), sizes[path], 0)
-        found[paths[path]] = data
+    for path, answer in fetched.items():
+        _check(folder / paths[path], answer, sizes[path], 0, _facts(facts[path]))
+        found[paths[path]] = answer.data
     return found
 
 
-def _changed(path: RemotePath, found: int, expected: int, start: int) -> SourceError:
+def _check(path: RemotePath, answer: Answer, expected: int, start: int, before: Facts) -> None:
+    """Raise if an answer is not of the version of an object that was there before."""
+    if not answer.is_of(before[0], before[2]):
+        raise _replaced(path)
+    if len(answer.data) != expected:
+        raise _changed(path, len(answer.data), expected, start)
+
+
+def _replaced(path: RemotePath) -> SourceError:
+    _note_outdated(path)
+    return SourceError(
+        f"'{path}' was replaced by another object while it was read. Run this again when no "
+        "program writes to it."
+    )
+
+
+def _note_outdated(path: RemotePath) -> None:
     listed = tree_of(path)
     if listed is not None:
         listed[0].is_outdated = True
+
+
+def _changed(path: RemotePath, found: int, expected: int, start: int) -> SourceError:
+    _note_outdated(path)
     return SourceError(
         f"'{path}' gave {found:,} bytes in place of {expected:,} from byte {start:,}; "
         "it was changed meanwhile. Run this again."
     )
 
 
-def read_range(path: RemotePath, start: int, stop: int) -> bytes:
+def read_range(path: RemotePath, start: int, stop: int, tag: int = 0) -> bytes:
     """Return bytes of an object.
 
     Parameters
@@ -275,15 +333,25 @@ def read_range(path: RemotePath, start: int, stop: int) -> bytes:
     path : RemotePath
     start, stop : int
         Positions of the first byte, and after the last.
+    tag : int
+        Version of the object (``st_ino``) that must be there; 0 for the present one.
 
     Raises
     ------
     SourceError
-        If the store fails, or the object is shorter than it was.
+        If the store fails, or the object is another one than it was.
     """
+    size, modified, present = _facts(status(path))
+    return _read_range(path, start, stop, (size, modified, tag or present))
+
+
+def _facts(found: os.stat_result) -> Facts:
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _read_range(path: RemotePath, start: int, stop: int, before: Facts) -> bytes:
     store = open_store(path)
     with store_errors(path, SourceError):
-        data = bytes(retried(lambda: store.fs.cat_file(store.path, start=start, end=stop)))
-    if len(data) != stop - start:
-        raise _changed(path, len(data), stop - start, start)
-    return data
+        answer = retried(lambda: store.read(start, stop))
+    _check(path, answer, stop - start, start, before)
+    return answer.data

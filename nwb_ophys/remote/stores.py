@@ -11,6 +11,13 @@ import attrs
 
 from nwb_ophys.errors import MissingPackageError, NwbOphysError
 from nwb_ophys.optional import require_package
+from nwb_ophys.remote.answers import (
+    Answer,
+    NoPartsError,
+    info_of,
+    read_answer,
+    read_answers,
+)
 
 if TYPE_CHECKING:
     from nwb_ophys.remote.paths import RemotePath
@@ -23,6 +30,7 @@ ATTEMPTS = 4
 # Seconds before the second attempt; twice as many before each further one.
 _FIRST_PAUSE = 0.5
 
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired")
 _FINAL = (
     FileNotFoundError,
     FileExistsError,
@@ -57,26 +65,16 @@ class Store:
     def info(self, path: str | None = None) -> dict[str, Any] | None:
         """Return facts about an object, among them its size; None if it does not exist."""
         with suppress(FileNotFoundError):
-            return dict(retried(lambda: self.fs.info(path or self.path)))
+            return retried(lambda: info_of(self.fs, path or self.path))
         return None
 
-    def read_all(self, sizes: Mapping[str, int]) -> dict[str, bytes]:
-        """Return the contents of several objects, which are requested at once.
+    def read(self, start: int, stop: int) -> Answer:
+        """Return bytes of the object with its version."""
+        return read_answer(self.fs, self.path, start, stop)
 
-        Parameters
-        ----------
-        sizes : Mapping of str to int
-            Sizes by path. The content of an object that is longer now has one byte more.
-        """
-        paths = [path for path, size in sizes.items() if size]
-        if not paths:
-            return dict.fromkeys(sizes, b"")
-        ends = [sizes[path] + 1 for path in paths]
-        found = self.fs.cat_ranges(paths, [0] * len(paths), ends)
-        errors = (each for each in found if isinstance(each, BaseException))
-        if (error := next(errors, None)) is not None:
-            raise error
-        return dict.fromkeys(sizes, b"") | dict(zip(paths, map(bytes, found), strict=True))
+    def read_all(self, sizes: Mapping[str, int]) -> dict[str, Answer]:
+        """Return the contents of several objects by path, which are requested at once."""
+        return read_answers(self.fs, sizes)
 
 
 def open_store(remote: RemotePath) -> Store:
@@ -127,10 +125,14 @@ def store_errors(
 def reason_of(error: BaseException) -> str:
     """Return the reason of a store's error in words, of which no text comes from the store."""
     name, code = type(error).__name__, _code_of(error)
+    if isinstance(error, NoPartsError):
+        return str(error).rstrip(".")
     if "Credential" in name or "Token" in name:
         return f"the credentials are missing or incomplete ({code or name}); set them as the " + (
             "package of the store asks"
         )
+    if code in _EXPIRED:
+        return f"the credentials have expired ({code}); renew them and run this again"
     if isinstance(error, PermissionError):
         return f"the store denies access{_in_brackets(code)}; check the credentials and their " + (
             "permissions"

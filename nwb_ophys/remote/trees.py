@@ -6,7 +6,6 @@ objects are fetched together. Without that each look at an object would be a req
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.remote.answers import seconds_of, tag_of
 from nwb_ophys.remote.stores import Store, open_store, retried, store_errors
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ SMALL_BYTES = 1 << 14
 """Size of the largest objects that are fetched with the listing, at most ``MOST_SMALL`` of them."""
 
 MOST_SMALL = 5_000
+
+Facts = tuple[int, int, int]
 
 _CHECKED = (*HEADERS, ".zattrs", ".zmetadata")
 _MOST_TREES = 8
@@ -42,7 +44,7 @@ class Tree:
     Attributes
     ----------
     files : dict of str to dict of str to tuple of int
-        Size and time in ns of the objects in each folder by their names.
+        Size, time in ns and tag of the objects in each folder by their names.
     folders : dict of str to set of str
         Names of the folders in each folder.
     small : dict of str to bytes
@@ -55,14 +57,14 @@ class Tree:
         Whether an object was found to be another one. Who reads it meanwhile keeps the listing.
     """
 
-    files: dict[str, dict[str, tuple[int, int]]] = attrs.field(factory=dict)
+    files: dict[str, dict[str, Facts]] = attrs.field(factory=dict)
     folders: dict[str, set[str]] = attrs.field(factory=dict)
     small: dict[str, bytes] = attrs.field(factory=dict)
     headers: dict[str, Any] = attrs.field(factory=dict)
     looked: float = attrs.field(factory=time.monotonic)
     is_outdated: bool = False
 
-    def add(self, place: str, facts: tuple[int, int]) -> None:
+    def add(self, place: str, facts: Facts) -> None:
         """Add an object by its path."""
         folder, _, name = place.rpartition("/")
         self.files.setdefault(folder, {})[name] = facts
@@ -74,15 +76,10 @@ class Tree:
             inner.add(name)
             folder = above
 
-    def file(self, place: str) -> tuple[int, int] | None:
-        """Return size and time of an object, or None."""
+    def file(self, place: str) -> Facts | None:
+        """Return size, time and tag of an object, or None."""
         folder, _, name = place.rpartition("/")
         return self.files.get(folder, {}).get(name)
-
-    def size(self, place: str) -> int:
-        """Return the size of an object that is there."""
-        folder, _, name = place.rpartition("/")
-        return self.files[folder][name][0]
 
     def has_folder(self, place: str) -> bool:
         """Return whether there is a folder."""
@@ -113,14 +110,25 @@ def list_tree(path: RemotePath) -> None:
     SourceError
         If the store fails.
     """
-    store = open_store(path)
+    tree, store = listing(path), open_store(path)
     with store_errors(path, SourceError, doing="cannot be listed"):
-        found = retried(lambda: store.fs.find(store.path, detail=True))
-        tree = _tree(store.path, found)
         _fetch_small(store, tree)
     for old in list(_TREES)[: -_MOST_TREES + 1]:
         _TREES.pop(old, None)
     _TREES[str(path)] = tree
+
+
+def listing(path: RemotePath) -> Tree:
+    """Return a new listing of a folder, without contents of objects.
+
+    Raises
+    ------
+    SourceError
+        If the store fails.
+    """
+    store = open_store(path)
+    with store_errors(path, SourceError, doing="cannot be listed"):
+        return _tree(store.path, retried(lambda: store.fs.find(store.path, detail=True)))
 
 
 def is_current(path: RemotePath, tree: Tree) -> bool:
@@ -153,15 +161,16 @@ def _tree(folder: str, found: Mapping[str, Mapping[str, Any]]) -> Tree:
     tree, start = Tree(), len(folder.lstrip("/")) + 1
     for path, info in found.items():
         place = path.lstrip("/")[start:]
-        tree.add(place, (int(info["size"]), int(seconds_of(info)) * 10**9))
+        if not place or place.endswith("/"):  # an object that marks a folder
+            continue
+        tree.add(place, (int(info["size"]), int(seconds_of(info)) * 10**9, tag_of(info)))
         if place in _CHECKED:
             tree.headers[place] = _facts(info)
     return tree
 
 
 def _facts(info: Mapping[str, Any]) -> Any:
-    tag = info.get("ETag") or info.get("md5Hash") or int(seconds_of(info))
-    return info["size"], str(tag).strip('"')
+    return info["size"], tag_of(info)
 
 
 def _fetch_small(store: Store, tree: Tree) -> None:
@@ -169,25 +178,14 @@ def _fetch_small(store: Store, tree: Tree) -> None:
     places = [
         f"{folder}/{name}".lstrip("/")
         for folder, files in tree.files.items()
-        for name, (size, _) in files.items()
+        for name, (size, *_) in files.items()
         if size <= SMALL_BYTES
     ]
     places.sort(key=lambda each: not each.endswith((*HEADERS, ".zattrs")))
     chosen = {f"{store.path}/{place}": place for place in places[:MOST_SMALL]}
-    sizes = {path: tree.size(place) for path, place in chosen.items()}
-    for path, data in retried(lambda: store.read_all(sizes)).items():
-        if sizes[path] == len(data):
-            tree.small[chosen[path]] = data
-
-
-def seconds_of(info: Mapping[str, Any]) -> float:
-    """Return the time at which an object was written, which stores state under several names."""
-    for name in ("LastModified", "updated", "mtime", "last_modified", "created"):
-        found = info.get(name)
-        if isinstance(found, str):
-            found = datetime.datetime.fromisoformat(found.replace("Z", "+00:00"))
-        if isinstance(found, datetime.datetime):
-            return found.timestamp()
-        if isinstance(found, (int, float)):
-            return float(found)
-    return 0.0
+    facts = {path: tree.file(place) or (0, 0, 0) for path, place in chosen.items()}
+    sizes = {path: size for path, (size, *_) in facts.items()}
+    for path, answer in retried(lambda: store.read_all(sizes)).items():
+        size, _, tag = facts[path]
+        if len(answer.data) == size and answer.is_of(size, tag):
+            tree.small[chosen[path]] = answer.data

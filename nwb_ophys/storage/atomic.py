@@ -23,6 +23,7 @@ _UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 # The last file that this thread completed; an interrupt may arrive just after that.
 _COMPLETED: ContextVar[Path | None] = ContextVar("_COMPLETED", default=None)
+_LEFT: ContextVar[Path | None] = ContextVar("_LEFT", default=None)
 
 Identity = tuple[int, ...] | None
 
@@ -73,6 +74,16 @@ def note_completed(target: Path | None) -> None:
 def last_completed() -> Path | None:
     """Return the last target that this thread completed, or None."""
     return _COMPLETED.get()
+
+
+def note_left(target: Path) -> None:
+    """Note that parts of a target stay in a store, from which they could not be removed."""
+    _LEFT.set(target)
+
+
+def last_left() -> Path | None:
+    """Return the last target of which parts could not be removed, or None."""
+    return _LEFT.get()
 
 
 def _place_over(partial: Path, target: Path, before: Identity) -> None:

@@ -21,7 +21,7 @@ from nwb_ophys.errors import ArgumentError, DiskError, OutputError, OutputExists
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.stores import Store, open_store, retried, store_errors
 from nwb_ophys.remote.trees import forget
-from nwb_ophys.storage.atomic import last_completed, note_completed, remove
+from nwb_ophys.storage.atomic import last_completed, note_completed, note_left, remove
 from nwb_ophys.storage.backends.registry import BACKENDS, all_backends, backend_of_path
 from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.streaming import leading_to
@@ -138,7 +138,9 @@ def _look(store: Store) -> Found:
     info = store.info()
     if info is None or info["type"] != "directory":
         return Found(store, info)
-    paths = retried(lambda: store.fs.find(store.path))
+    found = retried(lambda: store.fs.find(store.path))
+    # Consoles of stores mark folders by empty objects whose names end in a slash.
+    paths = [path for path in found if not path.endswith("/") and len(path) > len(store.path) + 1]
     return Found(store, info if paths else None, tuple(paths))
 
 
@@ -235,8 +237,12 @@ def _remove_after(error: BaseException, outlet: ChunkOutlet) -> None:
         with store_errors(outlet.place, OutputError, doing="holds parts that cannot be removed"):
             outlet.remove()
     except OutputError as left:
+        note_left(outlet.place)
         if isinstance(error, Exception):
-            raise OutputError(f"{error} {left}") from error
+            raise OutputError(
+                f"{error} {left} Remove them with the tool of the store, or write again with "
+                "overwrite=True, which replaces them."
+            ) from error
 
 
 def _upload(local: Path, found: Found, outlet: ChunkOutlet) -> None:
@@ -260,6 +266,8 @@ def _upload(local: Path, found: Found, outlet: ChunkOutlet) -> None:
         finally:
             if upload.is_complete.is_set():
                 note_completed(found.store.remote)
+            elif upload.has_left.is_set():
+                note_left(found.store.remote)
         return
     upload = Upload(found.store, local, lambda: None, last)
     with _marked(found, upload):

@@ -21,8 +21,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import OutputError
-from nwb_ophys.remote.stores import Store, retried, store_errors
+from nwb_ophys.errors import NwbOphysError, OutputError
+from nwb_ophys.remote.stores import Store, reason_of, retried, store_errors
 from nwb_ophys.storage.streaming import UploadError
 from nwb_ophys.storage.threads import Flag, Workers
 
@@ -35,6 +35,10 @@ NUM_THREADS = 8
 WAITING_BYTES = 1 << 30
 """Size of the complete chunks and shards on the disk that are not uploaded yet."""
 
+_PARTS_LEFT = (
+    "The parts that were uploaded could not be removed. Nobody sees them, but the store may charge "
+    "for them: abort the incomplete multipart upload with the tool of the store."
+)
 _MOST_PARTS = 9_000
 _MOST_JOBS = 4 * NUM_THREADS
 _MOST_REMOVED = 1_000
@@ -99,6 +103,8 @@ class Upload:
         Names of the objects by which a folder is recognised.
     is_complete : Flag
         Set when the object is in its place.
+    has_left : Flag
+        Set when parts were uploaded that could not be removed.
     """
 
     store: Store
@@ -106,6 +112,7 @@ class Upload:
     check: Callable[[], None]
     last: tuple[str, ...] = ()
     is_complete: Flag = attrs.field(factory=Flag)
+    has_left: Flag = attrs.field(factory=Flag)
 
     def run(self) -> None:
         """Upload everything, in other threads; this thread waits and may be interrupted."""
@@ -140,7 +147,7 @@ class Upload:
         stop = Flag()  # set when the threads end: by an error, an interrupt, or at last
 
         def put(job: tuple[Path, str]) -> None:
-            put_file(self.store, *job, stop=stop, check=check)
+            put_file(self.store, *job, stop=stop, check=check, left=self.has_left)
             if job[0] == self.local:
                 self.is_complete.set()
 
@@ -274,7 +281,13 @@ def _upload_error(error: BaseException) -> BaseException:
 
 
 def put_file(
-    store: Store, local: Path, path: str, *, stop: Flag, check: Callable[[], None] = lambda: None
+    store: Store,
+    local: Path,
+    path: str,
+    *,
+    stop: Flag,
+    check: Callable[[], None] = lambda: None,
+    left: Flag | None = None,
 ) -> None:
     """Upload a file and compare its size and its checksum with those that the store states.
 
@@ -290,6 +303,8 @@ def put_file(
         The upload ends, and is aborted, when it is set.
     check : callable
         Called just before the object appears.
+    left : Flag, optional
+        Set when parts were uploaded that could not be removed.
 
     Raises
     ------
@@ -307,7 +322,8 @@ def put_file(
         if digests.are_confirmed_by(answer):
             return
     else:
-        digests = _put_in_parts(store, local, path, part_size(size), stop, check)
+        uploading = _Uploading(store, path, part_size(size), stop, left or Flag())
+        digests = uploading.put(local, check)
     _compare(store, local, path, digests)
 
 
@@ -326,30 +342,53 @@ def try_upload(store: Store) -> None:
         _discard(file)
 
 
-def _put_in_parts(
-    store: Store, local: Path, path: str, part: int, stop: Flag, check: Callable[[], None]
-) -> Digests:
-    digests = Digests()
-    file: Any = None
-    try:
-        with local.open("rb") as source:
-            while data := source.read(part):
-                if stop.is_set():
-                    raise Stopped
-                digests.add(data)
-                if file is None:
-                    file = retried(partial(begin, store, path, data, part), stop.is_set)
-                else:
-                    _add_part(file, data, stop)
-        retried(lambda: _add_last_part(file), stop.is_set)
-        check()
-        file.close()
-        file.commit()
-    except BaseException:
-        if file is not None:
+@attrs.frozen
+class _Uploading:
+    """Upload of one object in parts of some bytes, which ends when ``stop`` is set."""
+
+    store: Store
+    path: str
+    part: int
+    stop: Flag
+    left: Flag
+
+    def put(self, local: Path, check: Callable[[], None]) -> Digests:
+        """Upload a file, and return its sums; after an error its parts are removed."""
+        digests = Digests()
+        file: Any = None
+        try:
+            with local.open("rb") as source:
+                while data := source.read(self.part):
+                    if self.stop.is_set():
+                        raise Stopped
+                    digests.add(data)
+                    if file is None:
+                        action = partial(begin, self.store, self.path, data, self.part)
+                        file = retried(action, self.stop.is_set)
+                    else:
+                        _add_part(file, data, self.stop)
+            retried(lambda: _add_last_part(file), self.stop.is_set)
+            check()
+            file.close()
+            file.commit()
+        except BaseException as error:
+            if file is not None:
+                self._give_up(file, error)
+            raise
+        return digests
+
+    def _give_up(self, file: Any, error: BaseException) -> None:
+        """Remove the parts; if that fails, for the same reason, too, say that they are there."""
+        try:
             _discard(file)
-        raise
-    return digests
+        except Exception:
+            self.left.set()
+            if isinstance(error, Stopped):
+                return
+            why = str(error)
+            if not isinstance(error, NwbOphysError):
+                why = f"'{self.store.remote}' cannot be uploaded: {reason_of(error)}."
+            raise OutputError(f"{why} {_PARTS_LEFT}") from None
 
 
 def begin(store: Store, path: str, data: bytes, part: int) -> Any:

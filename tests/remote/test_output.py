@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import fsspec
@@ -25,7 +26,7 @@ from nwb_ophys.remote.stores import open_store
 from nwb_ophys.storage import uploads
 from nwb_ophys.tools import write_imaging
 
-from .conftest import KEY, METADATA, SECRET
+from .conftest import KEY, METADATA, SECRET, Fault
 
 DATA = "acquisition/TwoPhotonSeries/data"
 NAMES = {"hdf5": "session.nwb", "zarr": "session.nwb.zarr"}
@@ -253,6 +254,15 @@ def test_objects_of_another_kind_are_not_replaced(bucket, convert):
     assert bucket.keys == before
 
 
+def test_empty_objects_that_mark_folders_are_none_of_a_store(bucket, convert):
+    """A store under one was said to exist, and could not be replaced either."""
+    bucket.put("a.nwb.zarr/", b"")
+    bucket.put("a.nwb.zarr/general/", b"")
+    convert(f"{bucket.url}/a.nwb.zarr", stub_test=True)
+    with nwb_ophys.open(f"{bucket.url}/a.nwb.zarr") as opened:
+        assert opened.extractor.get_num_samples() > 0
+
+
 def test_a_file_that_another_process_writes_meanwhile_is_kept(bucket, convert):
     def progress(_):
         bucket.put("session.nwb", b"of another process")
@@ -349,6 +359,53 @@ def test_the_command_line(bucket, movie, capsys):
     assert re.fullmatch(
         r"Error: 's3://\S+' already exists; use --overwrite.*\n", capsys.readouterr().err
     )
+
+
+def _expired_from(bucket, query, path, status=400):
+    """Let all requests fail after one whose query and path contain texts."""
+    seen = []
+
+    def applies(environ):
+        if query in environ["QUERY_STRING"] and path in environ["PATH_INFO"]:
+            seen.append(environ["REQUEST_METHOD"] == "PUT")
+        return any(seen)
+
+    bucket.app.faults.append(Fault(applies, status=status, code="ExpiredToken"))
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "path", "words"),
+    [
+        ("a.nwb", "partNumber=2", "", "abort the incomplete multipart upload with the tool"),
+        ("a.nwb.zarr", "", "/0.0.0", "holds parts that cannot be removed: .* Remove them with"),
+    ],
+)
+def test_credentials_that_expire_are_named_and_what_is_left(
+    bucket, convert, name, query, path, words
+):
+    """The parts of a file stayed in the store, without a word."""
+    _expired_from(bucket, query, path)
+    with pytest.raises(OutputError, match=rf"credentials have expired \(ExpiredToken\).*{words}"):
+        convert(f"{bucket.url}/{name}")
+    bucket.app.faults.clear()
+    assert bucket.open_uploads or f"{name}/.nwb-ophys-upload" in bucket.keys
+
+
+def test_an_interrupt_says_that_parts_are_left(bucket, movie, capsys, monkeypatch):
+    _expired_from(bucket, "partNumber=2", "")
+
+    class Interrupted(uploads.Workers):
+        def next_done(self, *, wait=True):
+            while not bucket.app.faults[0].reached.is_set():
+                time.sleep(0.01)
+            self._stop.set()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(uploads, "Workers", Interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(_arguments(movie, f"{bucket.url}/a.nwb"))
+    assert ended.value.code == 130
+    assert "a.nwb' could not be removed; remove them in the store." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import nwb_ophys
+from nwb_ophys.cli import main
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.remote.paths import RemotePath, as_path, is_url, local_text
 
@@ -45,6 +46,27 @@ def test_credentials_are_not_in_the_text():
     assert str(path) == "https://host/a.nwb"
     assert "pass" not in repr(path)
     assert path.url == "https://me:pass@host/a.nwb?X-Amz-Signature=123"
+
+
+@pytest.mark.parametrize("key", ["a//b.tif", "/b.tif", "./b.tif", "a/./b.tif"])
+def test_names_that_no_path_has_are_refused(key):
+    """Another object, without the second slash, was read or replaced."""
+    with pytest.raises(SourceArgumentError, match="which may be another object"):
+        as_path(f"s3://bucket/{key}")
+
+
+def test_slashes_at_the_end_are_those_of_a_folder():
+    assert str(as_path("s3://bucket/a.nwb.zarr/")) == "s3://bucket/a.nwb.zarr"
+
+
+def test_the_command_line_reads_a_url_as_it_was_given(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["detect", "memory://nothing/a//b.tif"])
+    assert ended.value.code == 2
+    assert "'memory://nothing/a//b.tif' has an empty name" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["detect", "memory://nothing/b.tif"])
+    assert "'memory://nothing/b.tif'" in capsys.readouterr().err
 
 
 def test_files_that_differ_in_their_query_are_not_mistaken_for_each_other():

@@ -18,6 +18,8 @@ from nwb_ophys.cli import main
 from nwb_ophys.errors import NwbOphysError, SourceError
 from nwb_ophys.registry import formats
 from nwb_ophys.remote import trees
+from nwb_ophys.remote.paths import as_path
+from nwb_ophys.remote.reading import changed_since
 from nwb_ophys.storage import BackendConfiguration, repack
 from nwb_ophys.testing import simulate_recording
 from nwb_ophys.testing.samples import write_sample
@@ -137,6 +139,28 @@ def test_a_chunk_that_is_lost_meanwhile_is_an_error(memory, stores, tmp_path, fa
     if fault == "shortened":
         memory.pipe_file(chunk, data[:-1])
     assert _fails(opened, tmp_path)
+
+
+def test_a_chunk_that_is_replaced_meanwhile_is_an_error(memory, stores, tmp_path):
+    """Chunks of two versions of a store were written to one file."""
+    opened = nwb_ophys.open(_put(memory, stores["nwb"]))
+    chunk = f"/remote-input/{stores['nwb'].name}/{DATA}/2.0.0"
+    memory.pipe_file(chunk, memory.cat_file(chunk))
+    with opened, pytest.raises(SourceError, match=r"2\.0\.0' was replaced by another object"):
+        opened.run_conversion(tmp_path / "a.nwb", metadata=METADATA, progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_objects_are_compared_with_a_new_listing(memory, stores):
+    store = as_path(_put(memory, stores["nwb"]))
+    assert store.is_dir()
+    files = [each for each in store.rglob("*") if each.is_file()]
+    before = {each: (each.stat().st_size, each.stat().st_ino) for each in files}
+    assert changed_since(before) == []
+    chunk = store / DATA / "2.0.0"
+    place = str(chunk).removeprefix("memory:/")
+    memory.pipe_file(place, memory.cat_file(place))
+    assert changed_since(before) == [chunk]
 
 
 def test_a_chunk_that_was_never_there_is_an_error(memory, stores, tmp_path):

@@ -46,6 +46,8 @@ class PageTable:
         Evidence that the file is truncated; empty if it is complete.
     heading : bytes
         Beginning of the first ImageDescription.
+    version : int
+        Version of an object in a store from which the table was read; 0 for a file on a disk.
     """
 
     path: Path
@@ -66,6 +68,7 @@ class PageTable:
     num_lost: int = 0
     loss: str = ""
     heading: bytes = attrs.field(default=b"", repr=False)
+    version: int = 0
 
     @property
     def is_truncated(self) -> bool:

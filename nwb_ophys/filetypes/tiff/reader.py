@@ -168,7 +168,7 @@ class TiffPageReader:
         offsets = table.data_offsets[pages].tolist()
         for first, stop in _near_ranges(offsets, size):
             start = offsets[first]
-            data = read_range(path, start, offsets[stop - 1] + size)
+            data = read_range(path, start, offsets[stop - 1] + size, table.version)
             for index in range(first, stop):
                 values = np.frombuffer(data, np.uint8, size, offsets[index] - start)
                 out[index] = values.view(table.dtype).reshape(out.shape[1:])
@@ -205,9 +205,9 @@ class TiffPageReader:
     def _open_tiff(self, file: int) -> Any:
         """Open a file with tifffile."""
         self._check_open()
-        return require_package("tifffile", "tiff").TiffFile(
-            opened_by_ranges(self.sources[file].table.path)
-        )
+        table = self.sources[file].table
+        source = opened_by_ranges(table.path, table.version)
+        return require_package("tifffile", "tiff").TiffFile(source)
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -81,14 +81,16 @@ def read_page_table(path: Path) -> PageTable:
             return file.read(size)
 
         known = _PATTERNS.find(path, head, state.st_size, read_at)
+        version = state.st_ino if isinstance(path, RemotePath) else 0
         if known is not None:
-            return known
+            return attrs.evolve(known, version=version) if version else known
         identity = fingerprint(path, state)
         kept = _KEPT.get(identity)
         if kept is not None:
             return kept if kept.path == path else attrs.evolve(kept, path=path)
         file.seek(0)
         table, places = _read_table(file, path, state.st_size)
+        table = attrs.evolve(table, version=version)
         _KEPT.keep(identity, table)
         _PATTERNS.add(table, head, places, read_at)
         return table
