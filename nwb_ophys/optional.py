@@ -32,7 +32,7 @@ def require_package(name: str, extra: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name.partition(".")[0]:
+        if not f"{name}.".startswith(f"{error.name}."):
             raise _broken(name, extra, error) from error
         raise MissingPackageError(
             f"The package {name!r} is not installed ({error}); install it with: "

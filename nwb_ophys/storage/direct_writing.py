@@ -64,7 +64,7 @@ def open_past_cache(path: Path, descriptor: int) -> int | None:
     if flag is None or not _is_on_disk(state.st_dev):
         return None
     try:
-        found = os.open(path, os.O_WRONLY | flag)
+        found = os.open(path, os.O_WRONLY | getattr(os, "O_BINARY", 0) | flag)
     except OSError:
         return None
     if os.path.samestat(state, os.fstat(found)):

@@ -152,7 +152,7 @@ def test_any_chunks_and_buffers_give_the_same(tmp_path: Path, movie: np.ndarray,
         assert_movie(path, "hdf5", movie)
 
 
-@pytest.mark.filterwarnings("ignore:Timestamps repeat")
+@pytest.mark.filterwarnings("ignore:Timestamps of .* repeat")
 @SMALL
 @given(
     times=st.lists(

@@ -378,8 +378,10 @@ def _rows_of_text(stored: Any) -> list[str]:
 
 def _class_of(stored: Any) -> str:
     name = getattr(stored, "classname", None)
-    if name is None and "s2" in (stored.dtype.names or ()):
-        name = stored.reshape(-1)[0]["s2"]
+    # The fields of an opaque object have other names since SciPy 1.18.
+    field = next((each for each in ("_Class", "s2") if each in (stored.dtype.names or ())), None)
+    if name is None and field is not None:
+        name = stored.reshape(-1)[0][field]
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
