@@ -120,6 +120,17 @@ def test_writes_use_as_many_threads_as_the_quota_grants(groups):
     assert WriteOptions(workers=5).num_workers == 5
 
 
+@pytest.mark.parametrize(("backend", "more"), [("hdf5", 0), ("zarr", 1)])
+def test_one_more_thread_where_threads_wait_for_the_disk(backend, more):
+    from nwb_ophys.storage import WriteOptions
+    from nwb_ophys.storage.backends.registry import get_backend
+
+    storage = get_backend(backend)
+    assert WriteOptions().num_workers_for(storage) == usable_cores() + more
+    assert WriteOptions(workers=5).num_workers_for(storage) == 5
+    assert WriteOptions(workers=0).num_workers_for(storage) == 0
+
+
 _HELD = np.arange(6)
 _VIEW = np.arange(12)[::2]
 

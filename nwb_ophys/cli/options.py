@@ -304,7 +304,7 @@ _STORAGE = (
         "--workers",
         type=click.IntRange(min=0),
         help="Threads that read and compress; 0 uses the main thread only.  [default: one per "
-        "core]",
+        "core, and one more for Zarr]",
     ),
     click.option(
         "--verify", is_flag=True, help="Read the file back and compare it with the source."

@@ -182,6 +182,17 @@ class WriteOptions:
             )
         return int(self.workers)
 
+    def num_workers_for(self, storage: Backend) -> int:
+        """Return the number of threads that encode and store.
+
+        Parameters
+        ----------
+        storage : Backend
+            Where threads wait for the disk, one more than the cores keeps these busy.
+        """
+        is_one_more = self.workers is None and storage.waits_for_disk
+        return self.num_workers + is_one_more
+
 
 @contextmanager
 def filled_at_the_end(
@@ -305,7 +316,8 @@ def fill_planned(
         ]
         near, far = divided(tasks, options.executor)
         with resumption.committing(root, tasks, ProgressCounter(planned, report)) as counter:
-            fill(near, workers=options.num_workers, budget=budget.num_bytes, counter=counter)
+            workers = options.num_workers_for(storage)
+            fill(near, workers=workers, budget=budget.num_bytes, counter=counter)
             for task in near:
                 with while_writing(task.planned, whole(task.planned.source.shape)):
                     task.sink.finish()

@@ -155,6 +155,8 @@ class Backend(ABC):
     """Beginnings of the warnings that a copy into this backend raises without need."""
     is_shareable = False
     """Whether several processes may fill one incomplete file, each with :meth:`open_shared`."""
+    waits_for_disk = False
+    """Whether the thread that stores a chunk waits until the disk has it."""
     headings: tuple[str, ...] = ()
     """Names of the files in a folder of this backend by which readers recognise it."""
     headers: tuple[str, ...] = ()

@@ -157,6 +157,7 @@ class ZarrFolder(Backend):
     default_compression = "blosc"
     headings = (".zattrs", ".zgroup", ".zmetadata", "zarr.json")
     headers = (*headings, ".zarray")
+    waits_for_disk = True
     is_shareable = True  # each chunk or shard is a file, which appears whole
     filter_settings: tuple[str, ...]
     """Names of the settings in a ``ZarrDataIO`` that are codecs."""

@@ -191,7 +191,9 @@ def test_a_name_that_is_damaged(tmp_path):
     assert content.count(b"estimates\0") == 1
     path.write_bytes(content.replace(b"estimates\0", b"esti\x97ates\0"))
     assert nwb_ophys.detect(path) == []
-    with pytest.warns(UserWarning, match="No format with this ending recognises .*: empty, cut off"):
+    with pytest.warns(
+        UserWarning, match="No format with this ending recognises .*: empty, cut off"
+    ):
         assert nwb_ophys.detect(path.parent) == []
     with pytest.raises(CorruptSourceError, match=f"'{path}'"):
         CaimanExtractor(path)
