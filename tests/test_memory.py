@@ -1,6 +1,9 @@
 """Tests of free memory and usable cores of the machine and of the control groups of Linux."""
 
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -162,3 +165,39 @@ def test_memory_that_a_reader_may_fill_again_is_copied(read, is_copied):
     np.testing.assert_array_equal(found, read())
     if before:
         assert (found.__array_interface__["data"][0] != before[0]) == is_copied
+
+
+_THREADS_THAT_ALLOCATE = """
+import ctypes, sys, threading
+from nwb_ophys.memory import share_freed_memory
+
+if sys.argv[1] == "shared":
+    share_freed_memory()
+allocate = ctypes.CDLL(None).malloc  # which lets other threads run
+allocate.restype = ctypes.c_void_p
+together = threading.Barrier(6)
+
+def work():
+    together.wait()
+    allocate(10_000)
+    together.wait()
+
+threads = [threading.Thread(target=work) for _ in range(6)]
+for each in threads:
+    each.start()
+for each in threads:
+    each.join()
+ctypes.CDLL(None).malloc_info(0, ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stdout"))
+ctypes.CDLL(None).fflush(None)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs the allocator of glibc")
+def test_threads_share_the_memory_that_they_free():
+    """Without it each thread has an arena of its own."""
+    counts = {}
+    for how in ("shared", "apart"):
+        command = [sys.executable, "-c", _THREADS_THAT_ALLOCATE, how]
+        said = subprocess.run(command, capture_output=True, check=True).stdout
+        counts[how] = said.count(b"<heap nr=")
+    assert counts["shared"] <= 2 < counts["apart"]

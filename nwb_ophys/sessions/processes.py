@@ -17,7 +17,7 @@ from multiprocessing import connection
 from typing import Any
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.memory import collection_paused
+from nwb_ophys.memory import collection_paused, share_freed_memory
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, record_failure
 from nwb_ophys.storage.children import Child, prepare_child
@@ -149,6 +149,7 @@ def _collected(worker: _Worker) -> SessionState | None:
 def _work(pipe: Any) -> None:
     """Convert the sessions that come through a pipe, until it is closed."""
     interrupts = prepare_child()
+    share_freed_memory()
     with collection_paused():
         import nwb_ophys.interfaces.writing  # with pynwb, while no session waits  # noqa: F401
         from nwb_ophys.sessions.running import reason_of, run_session
