@@ -58,17 +58,20 @@ class Disk:
         return os.pwrite(descriptor, data[:taken], start)
 
 
+def _written_to(disk, patch):
+    """Have even small parts written past the cache, in buffers of two pages."""
+    patch.setattr(direct_writing, "_LEAST_BYTES", 100)
+    patch.setattr(direct_writing, "_BUFFER_BYTES", 2 * PAGE)
+    patch.setattr(direct_writing, "_OWN", type("Own", (), {})())
+    patch.setattr(direct_writing, "write_at", disk.write)
+    patch.setattr(direct_writing, "open_past_cache", disk.open)
+    patch.setattr("nwb_ophys.storage.backends.hdf5_files.open_past_cache", disk.open)
+    return disk
+
+
 @pytest.fixture
 def disk(monkeypatch):
-    """Have even small parts written past the cache, in buffers of two pages."""
-    found = Disk()
-    monkeypatch.setattr(direct_writing, "_LEAST_BYTES", 100)
-    monkeypatch.setattr(direct_writing, "_BUFFER_BYTES", 2 * PAGE)
-    monkeypatch.setattr(direct_writing, "_OWN", type("Own", (), {})())
-    monkeypatch.setattr(direct_writing, "write_at", found.write)
-    monkeypatch.setattr(direct_writing, "open_past_cache", found.open)
-    monkeypatch.setattr("nwb_ophys.storage.backends.hdf5_files.open_past_cache", found.open)
-    return found
+    return _written_to(Disk(), monkeypatch)
 
 
 def _is_open(descriptor):
@@ -123,13 +126,9 @@ def test_any_sequence_of_calls_leaves_the_bytes_of_a_plain_file(
     tmp_path_factory, steps, refuse_after
 ):
     with pytest.MonkeyPatch.context() as patch:
-        disk = Disk()
+        disk = _written_to(Disk(), patch)
         disk.refuse_after = refuse_after
-        patch.setattr(direct_writing, "_LEAST_BYTES", 100)
-        patch.setattr(direct_writing, "_BUFFER_BYTES", 2 * PAGE)
         patch.setattr(direct_writing, "_MOST_RANGES", 4)
-        patch.setattr(direct_writing, "write_at", disk.write)
-        patch.setattr("nwb_ophys.storage.backends.hdf5_files.open_past_cache", disk.open)
         path = tmp_path_factory.mktemp("steps") / "a"
         file, model = DiskFile(path, "w"), bytearray()
         for number, step in enumerate(steps):
@@ -148,13 +147,9 @@ def test_any_sequence_of_calls_leaves_the_bytes_of_a_plain_file(
 def test_one_part_of_an_open_file(tmp_path_factory, start, size, refuse_after):
     content = np.random.default_rng(size).bytes(size)
     with pytest.MonkeyPatch.context() as patch:
-        disk = Disk()
+        disk = _written_to(Disk(), patch)
         disk.refuse_after = refuse_after
         patch.setattr(direct_writing, "_LEAST_BYTES", 1)
-        patch.setattr(direct_writing, "_BUFFER_BYTES", 2 * PAGE)
-        patch.setattr(direct_writing, "_OWN", type("Own", (), {})())
-        patch.setattr(direct_writing, "write_at", disk.write)
-        patch.setattr(direct_writing, "open_past_cache", disk.open)
         path = tmp_path_factory.mktemp("part") / "a"
         with path.open("wb") as file:
             file.write(b"\1" * 2 * PAGE)
