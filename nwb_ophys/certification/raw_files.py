@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -11,6 +10,7 @@ import attrs
 
 from nwb_ophys.certification.report import listed
 from nwb_ophys.errors import counted
+from nwb_ophys.remote.paths import walk
 from nwb_ophys.storage.file_hashes import Sampling, file_hash, is_system_file
 
 _MOST_FILES = 1_000_000
@@ -194,7 +194,7 @@ class RawFiles:
                 continue
             tail = known.relative_to(path).parts
             if place.parts[-len(tail) :] == tail:
-                folder = Path(*place.parts[: -len(tail)])
+                folder = place.parents[len(tail) - 1]
                 scores[folder] = scores.get(folder, 0) + 1
         return max(scores, key=lambda folder: scores[folder], default=None)
 
@@ -226,8 +226,7 @@ def _files(sources: Sequence[Path], left_out: Path) -> Iterator[Path]:
         if source.is_file():
             yield source
             continue
-        for place, folders, names in os.walk(source):
-            inner = Path(place)
+        for inner, folders, names in walk(source):
             folders[:] = sorted(name for name in folders if (inner / name).resolve() != own)
             for name in sorted(names):
                 path = inner / name

@@ -11,7 +11,7 @@ from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
 from nwb_ophys.errors import MissingPackageError, SourceError, as_sentence, not_found
 from nwb_ophys.home import with_home
-from nwb_ophys.remote.paths import as_path, require_disk
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import DEFAULT_BUFFER_GB
@@ -66,8 +66,6 @@ def verify(
     for each in (place, *given):
         if not each.exists():
             raise not_found(each)
-    for each in given:
-        require_disk(each, "verify compares files with sources on a disk only")
     check_whole(place)
     storage = backend_of_path(place)
     if storage is None:

@@ -6,7 +6,7 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -15,8 +15,8 @@ from nwb_ophys.remote.reading import (
     RangeFile,
     check_no_folder,
     is_folder,
-    is_listed,
     names_in,
+    note_opened,
     read_range,
     status,
 )
@@ -80,6 +80,10 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         """Return the path unchanged."""
         return self
 
+    def relative_to(self, *others: Any, **how: Any) -> Any:
+        """Return the path below another one, which is no URL."""
+        return PurePosixPath(*super().relative_to(*others, **how).parts)
+
     def stat(self, **_: Any) -> os.stat_result:
         """Return size and time of the object.
 
@@ -97,8 +101,8 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         return self.stat()
 
     def exists(self, **_: Any) -> bool:
-        """Return whether there is an object of this name, or a store of arrays."""
-        return self.is_file() or (is_folder(self) and is_listed(self))
+        """Return whether there is an object of this name, or a folder of objects."""
+        return self.is_file() or is_folder(self)
 
     def is_file(self, **_: Any) -> bool:
         """Return whether there is an object of this name."""
@@ -124,6 +128,7 @@ class RemotePath(type(Path())):  # type: ignore[misc]
 
     def read_bytes(self) -> bytes:
         """Return the content of the object."""
+        note_opened(self)
         listed = tree_of(self)
         content = None if listed is None else listed[0].small.get(listed[1])
         return read_range(self, 0, self.stat().st_size) if content is None else content

@@ -6,6 +6,7 @@ import functools
 import io
 import os
 import stat
+import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -205,6 +206,7 @@ class RangeFile(io.RawIOBase):
 
     def __init__(self, path: RemotePath, *, is_scattered: bool = False, tag: int = 0) -> None:
         super().__init__()
+        note_opened(path)
         self._block_bytes = SMALL_BYTES if is_scattered else BLOCK_BYTES
         self._block = _small_block if is_scattered else _block
         self._path, self._position = path, 0
@@ -281,6 +283,8 @@ def read_together(folder: RemotePath, places: Sequence[str]) -> dict[str, bytes]
     SourceError
         If the store fails, or an object has another size than it was listed with.
     """
+    for place in places:
+        note_opened(folder / place)
     store, listed = open_store(folder), tree_of(folder)
     small = {} if listed is None or listed[1] else listed[0].small
     found = {place: small[place] for place in places if place in small}
@@ -341,8 +345,14 @@ def read_range(path: RemotePath, start: int, stop: int, tag: int = 0) -> bytes:
     SourceError
         If the store fails, or the object is another one than it was.
     """
+    note_opened(path)
     size, modified, present = _facts(status(path))
     return _read_range(path, start, stop, (size, modified, tag or present))
+
+
+def note_opened(path: RemotePath) -> None:
+    """Raise the event of opening a file, as Python does for those of a disk."""
+    sys.audit("open", str(path), "rb", os.O_RDONLY)
 
 
 def _facts(found: os.stat_result) -> Facts:

@@ -144,8 +144,39 @@ def test_mistakes_are_named_in_one_line(memory, files, run, tmp_path, command):
     assert said.err == f"Error: '{URL}/absent.nwb' does not exist; check the path.\n"
 
 
-def test_sources_of_a_verification_are_on_a_disk(memory, files, run):
-    code, said = run("verify", files / NAMES["hdf5"], f"{URL}/{NAMES['hdf5']}")
-    assert code == 2
-    assert "compares files with sources on a disk only" in said.err
-    assert len(said.err.splitlines()) == 1
+@pytest.mark.parametrize("name", NAMES.values())
+@pytest.mark.parametrize("place", ["", "/{name}"])
+def test_sources_of_a_verification_may_be_in_a_store(memory, files, run, tmp_path, name, place):
+    source = nwb_ophys.open(f"{URL}/{name}")
+    copy = source.run_conversion(tmp_path / "copy.nwb", metadata=METADATA, progress=False)
+    source.close()
+    others = [each for each in NAMES.values() if each != name]
+    for each in () if place else others:
+        memory.rm(f"{FOLDER}/{each}", recursive=True)
+    given = URL + place.format(name=name)
+    code, said = run("verify", copy, given)
+    assert code == 0, said.out + said.err
+    assert "May the source files be deleted? Yes" in said.out
+
+
+def test_files_of_a_store_that_were_not_converted_are_named(memory, files, run, tmp_path):
+    memory.pipe_file(f"{FOLDER}/day1/notes.txt", b"Mouse 7")
+    source = nwb_ophys.open(f"{URL}/{NAMES['hdf5']}")
+    copy = source.run_conversion(tmp_path / "copy.nwb", metadata=METADATA, progress=False)
+    source.close()
+    code, said = run("verify", copy, f"{URL}/day1", f"{URL}/{NAMES['hdf5']}")
+    assert code == 1
+    assert "did not read 1 file there: 'notes.txt'." in said.out
+
+
+def test_a_source_in_a_store_that_was_changed_is_named(memory, files, run, tmp_path):
+    place = f"{FOLDER}/{NAMES['hdf5']}"
+    source = nwb_ophys.open(f"{URL}/{NAMES['hdf5']}")
+    copy = source.run_conversion(tmp_path / "copy.nwb", metadata=METADATA, progress=False)
+    source.close()
+    content = bytearray(memory.cat_file(place))
+    content[content.index(b"n.a.")] ^= 1
+    memory.pipe_file(place, bytes(content))
+    code, said = run("verify", copy, f"{URL}/{NAMES['hdf5']}")
+    assert code == 1
+    assert "1 source file is not as converted" in said.out

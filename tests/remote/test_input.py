@@ -21,7 +21,18 @@ from nwb_ophys.testing.samples import write_sample
 
 from .conftest import KEY, METADATA, SECRET
 
-FORMATS = ("hdf5", "nwb", "nwb-segmentation", "tiff", "scanimage", "ome-tiff")
+FORMATS = ("hdf5", "nwb", "nwb-segmentation", "scanimage", "ome-tiff")
+IN_MEMORY = (
+    "tiff",
+    "scanimage-legacy",
+    "metamorph",
+    "micromanager",
+    "ndtiff",
+    "femtonics",
+    "caiman",
+    "cnmfe",
+    "extract",
+)
 # Written anew by each conversion.
 _VOLATILE = re.compile(
     r"identifier|file_create_date|general/source_script|scratch/.*|specifications/.*"
@@ -68,17 +79,19 @@ def _converted(source, target, hints):
 
 
 @pytest.mark.parametrize(
-    ("name", "store"), [*((name, "s3") for name in FORMATS if name != "tiff"), ("tiff", "memory")]
+    ("name", "store"),
+    [*((name, "s3") for name in FORMATS), *((name, "memory") for name in IN_MEMORY)],
 )
 def test_contents_are_those_of_the_file_on_the_disk(bucket, name, store, tmp_path):
     (tmp_path / "raw").mkdir()
     recording = simulate_recording(num_samples=20, num_rows=24, num_columns=34, num_cells=3)
     hints = write_sample(formats()[name], tmp_path / "raw", recording)
-    path = hints.pop("file_path")
+    given = hints.pop("folder_path" if "folder_path" in hints else "file_path")
+    path = given if given.is_file() else sorted(given.glob("*.tif"))[-1]
     url = f"{bucket.url}/raw/{path.name}"
     if store == "memory":
-        url = f"memory://raw/{path.name}"
-        fsspec.filesystem("memory").put(str(path), f"/raw/{path.name}")
+        url = f"memory://raw-{name}/{path.relative_to(tmp_path / 'raw')}"
+        fsspec.filesystem("memory").put(str(tmp_path / "raw"), f"/raw-{name}", recursive=True)
     else:
         bucket.put(f"raw/{path.name}", path.read_bytes())
     local = _converted(path, tmp_path / "local.nwb", hints)

@@ -41,6 +41,7 @@ from nwb_ophys.filetypes.matlab.variables import (
 )
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.trial import is_tried_damaged
 
 # Fields by name, with the shape where it is known without reading the values.
@@ -69,7 +70,7 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
     if path.suffix.lower() != ".mat" or not path.is_file():
         return None
     try:
-        if h5py.is_hdf5(path):
+        if is_hdf5(path):
             return None if is_tried_damaged(path) else _hdf5_outline(path)
         return _level5_outline(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
@@ -132,7 +133,7 @@ def read_matlab_objects(path: Path, *, of_matlab: bool = False) -> dict[str, str
     if path.suffix.lower() != ".mat" or not path.is_file():
         return {}
     try:
-        if h5py.is_hdf5(path):
+        if is_hdf5(path):
             found = {} if is_tried_damaged(path) else _hdf5_objects(path)
         else:
             found = level5_objects(path)

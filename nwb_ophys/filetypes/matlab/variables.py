@@ -24,6 +24,7 @@ from nwb_ophys.filetypes.matlab.level5 import level5_objects
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.storage.backends.hdf5_parts import check_complete
 from nwb_ophys.trial import try_hdf5
 
@@ -265,7 +266,7 @@ class MatlabFile:
             if path.is_dir():
                 raise OSError("it is a folder.")
             check_file(path)
-            if h5py.is_hdf5(path):
+            if is_hdf5(path):
                 try_hdf5(path)
                 self._file = open_hdf5(path)
                 self.variables = MatlabStruct(self._file)
@@ -291,7 +292,8 @@ def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[st
     check_level5(path, names)
     reader = require_package("scipy.io", extra)
     try:
-        found = dict(reader.loadmat(path, variable_names=names))
+        with path.open("rb") as file:
+            found = dict(reader.loadmat(file, variable_names=names))
         if found.pop(_UNNAMED, None) is not None:  # the reader has no names of objects
             objects = level5_objects(path).items()
             found |= {name: ForeignObject(kind) for name, kind in objects if name not in found}

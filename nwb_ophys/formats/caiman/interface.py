@@ -33,6 +33,7 @@ class CaimanSegmentationInterface(SegmentationInterface):
     """The components that CaImAn found in one plane, with their traces and the background."""
 
     Source = CaimanSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

@@ -23,6 +23,7 @@ from nwb_ophys.base_extractors import RoiMasks, SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, as_sentence, first_of
 from nwb_ophys.extractors.ranges import check_stated_rate, warn_of_stated_rate
 from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import Response, SummedTraces, TransposedTraces
@@ -67,7 +68,7 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
     def __init__(self, file_path: Path, sampling_frequency: float | None = None) -> None:
         super().__init__()
-        self.file_path = Path(file_path)
+        self.file_path = as_path(file_path)
         self._left_out: list[str] = []
         self._other_left_out: list[str] = []
         self._file = EstimatesFile(self.file_path)

@@ -46,6 +46,7 @@ class CnmfeSegmentationInterface(SegmentationInterface):
     """The components that CNMF-E found, with their traces, in a MATLAB file."""
 
     Source = CnmfeSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

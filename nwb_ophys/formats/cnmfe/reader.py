@@ -31,6 +31,7 @@ from nwb_ophys.filetypes.matlab.structs import (
 )
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
 from nwb_ophys.formats.cnmfe.background import background_of
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_extractor import PixelRois
 from nwb_ophys.timing import require_rate
 
@@ -89,7 +90,7 @@ class CnmfeExtractor(PixelRois):
     ) -> None:
         if sampling_frequency is not None:
             check_rate(sampling_frequency)
-        self._file = MatlabFile(Path(file_path), "cnmfe")
+        self._file = MatlabFile(as_path(file_path), "cnmfe")
         with reading(self._file, "CNMF-E"):
             self._read(sampling_frequency, output_struct_name)
 

@@ -38,6 +38,7 @@ class ExtractSegmentationInterface(SegmentationInterface):
     """The cells that EXTRACT found, with their traces, in a MATLAB file."""
 
     Source = ExtractSource
+    reads_ranges = True
     needs_rate = True
 
     @classmethod

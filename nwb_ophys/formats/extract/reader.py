@@ -26,6 +26,7 @@ from nwb_ophys.filetypes.matlab.structs import (
     weights_and_traces,
 )
 from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_extractor import PixelRois
 
 # Fields since version 1.0, and before.
@@ -91,7 +92,7 @@ class ExtractExtractor(PixelRois):
     ) -> None:
         if sampling_frequency is not None:
             check_rate(sampling_frequency)
-        self._file = MatlabFile(Path(file_path), "extract")
+        self._file = MatlabFile(as_path(file_path), "extract")
         with reading(self._file, "EXTRACT"):
             self._read(sampling_frequency, output_struct_name)
 

@@ -49,6 +49,7 @@ class FemtonicsImagingInterface(ImagingInterface):
     """One channel of a measurement unit in a Femtonics MESc file."""
 
     Source = FemtonicsSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

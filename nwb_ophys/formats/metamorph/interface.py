@@ -65,6 +65,7 @@ class MetaMorphImagingInterface(ImagingInterface):
     """One wavelength at one stage position of a MetaMorph recording: one plane, or volumes."""
 
     Source = MetaMorphSource
+    reads_ranges = True
     has_volumes = True
     # MetaMorph records from cameras; users of laser scanners set photon_series_type.
     photon_series_type = "OnePhotonSeries"

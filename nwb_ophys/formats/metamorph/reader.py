@@ -34,6 +34,7 @@ from nwb_ophys.formats.metamorph.names import (
 from nwb_ophys.formats.metamorph.tags import UIC2, MetaMorphTags, datetime_of
 from nwb_ophys.metadata import common_facts
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.timing import require_rate
 
 _ROUNDING = 1.0001e-3
@@ -86,7 +87,7 @@ class MetaMorphExtractor(TiffFramesExtractor):
         sampling_frequency: float | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        path = Path(file_paths[0])
+        path = as_path(file_paths[0])
         tags, sources = _open_files(file_paths, allow_truncated)
         self.file_paths = list(file_paths)[: len(sources)]
         self.facts = _common_facts(self.file_paths, tags)

@@ -141,7 +141,7 @@ def _entries(file: BinaryIO, structure: TiffStructure) -> dict[int, tuple[int, i
 
 def _numbers(file: BinaryIO, structure: TiffStructure, offset: int, count: int) -> Numbers:
     """Return numbers of four bytes; fewer than asked for if the file ends before."""
-    size = os.fstat(file.fileno()).st_size
+    size = file.seek(0, os.SEEK_END)
     file.seek(min(offset, size))
     data = file.read(4 * min(count, max(size - offset, 0) // 4))
     return np.frombuffer(data, structure.byte_order + "u4").astype(np.int64)

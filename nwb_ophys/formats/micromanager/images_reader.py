@@ -19,6 +19,7 @@ from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import ManyTiffsReader
 from nwb_ophys.formats.micromanager.acquisition import shared_start
 from nwb_ophys.formats.micromanager.images import ImageFile, read_image_folder
+from nwb_ophys.remote.paths import as_path
 
 
 class MicroManagerImagesExtractor(TiffFramesExtractor):
@@ -74,7 +75,7 @@ class MicroManagerImagesExtractor(TiffFramesExtractor):
         sampling_frequency: float | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        self.folder = Path(folder_path)
+        self.folder = as_path(folder_path)
         found = read_image_folder(self.folder)
         path = found.metadata_path
         names = tuple(map(found.position_name, found.positions))

@@ -65,6 +65,7 @@ class MicroManagerImagingInterface(ImagingInterface):
     """One channel at one position of a Micro-Manager recording: one plane, or volumes."""
 
     Source = MicroManagerSource
+    reads_ranges = True
     has_volumes = True
     # Micro-Manager records from cameras; users of laser scanners set photon_series_type.
     photon_series_type = "OnePhotonSeries"

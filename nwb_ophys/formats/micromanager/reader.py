@@ -22,6 +22,7 @@ from nwb_ophys.formats.micromanager.acquisition import shared_start
 from nwb_ophys.formats.micromanager.frames import read_frames
 from nwb_ophys.formats.micromanager.tags import naming_unclosed, read_summary
 from nwb_ophys.metadata import earliest_start
+from nwb_ophys.remote.paths import as_path
 
 AnyPath = str | PathLike[str]
 
@@ -83,7 +84,7 @@ class MicroManagerExtractor(TiffFramesExtractor):
         sampling_frequency: float | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        path = Path(file_path)
+        path = as_path(file_path)
         with naming_unclosed(path):
             recording = read_ome(path)
         self.summary = _summary(path)

@@ -56,6 +56,7 @@ class NDTiffImagingInterface(ImagingInterface):
     """One channel at one position of an NDTiff data set: one plane, or volumes."""
 
     Source = NDTiffSource
+    reads_ranges = True
     has_volumes = True
     # Micro-Manager records from cameras; users of laser scanners set photon_series_type.
     photon_series_type = "OnePhotonSeries"

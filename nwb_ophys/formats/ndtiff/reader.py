@@ -32,6 +32,7 @@ from nwb_ophys.formats.ndtiff.index import (
 )
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import natural_order
+from nwb_ophys.remote.paths import as_path
 
 _LONGEST_METADATA = 1 << 24
 _SHAPE = ("rows", "columns", "pixel_type")
@@ -88,7 +89,7 @@ class NDTiffExtractor(TiffFramesExtractor):
         sampling_frequency: float | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        data = read_ndtiff(Path(folder_path), allow_truncated)
+        data = read_ndtiff(as_path(folder_path), allow_truncated)
         self.summary = data.summary
         positions = ndtiff_positions(data)
         names = tuple(map(position_text, positions))

@@ -44,6 +44,7 @@ class ScanImageLegacyImagingInterface(ImagingInterface):
     """One channel of a ScanImage 3 recording: one plane, or volumes."""
 
     Source = ScanImageLegacySource
+    reads_ranges = True
     has_volumes = True
 
     @classmethod
