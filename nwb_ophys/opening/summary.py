@@ -10,7 +10,7 @@ from typing import Any
 from nwb_ophys.errors import as_sentence, counted, first_of, printable
 from nwb_ophys.opening.recordings import Recording
 from nwb_ophys.paths import in_natural_order
-from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
+from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend, size_of
 
 _MOST_LISTED = 6
 _MOST_IMAGES = 20
@@ -81,7 +81,7 @@ def summarise_file(path: str | Path) -> str:
         A line with the size of the file, then a line for each series and table.
     """
     path = Path(path)
-    first = f"Wrote {printable(str(path))} ({_size(path) / 1e6:.1f} MB)"
+    first = f"Wrote {printable(str(path))} ({size_of(path) / 1e6:.1f} MB)"
     try:
         return "\n".join([f"{first}:", *map(printable, _contents(path))])
     except Exception as error:  # of extensions in a file of another author; the file is written
@@ -100,12 +100,6 @@ def _contents(path: Path) -> list[str]:
         for each in sorted(objects, key=lambda each: _ORDER.get(type(each).__name__, 2)):
             lines += [f"  {line}" for line in _described(each)]
     return lines
-
-
-def _size(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
 
 
 def _described(each: Any) -> Iterator[str]:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any
 from nwb_ophys.errors import SourceError
 from nwb_ophys.remote.answers import Answer, seconds_of, tag_of
 from nwb_ophys.remote.stores import open_store, retried, store_errors
-from nwb_ophys.remote.trees import HEADERS, Facts, Tree, is_current, list_tree, listing, tree_of
+from nwb_ophys.remote.trees import (
+    CHECKED,
+    HEADERS,
+    Facts,
+    Tree,
+    is_current,
+    list_tree,
+    listing,
+    tree_of,
+)
 
 if TYPE_CHECKING:
     from nwb_ophys.remote.paths import RemotePath
@@ -122,7 +131,11 @@ def _status(path: RemotePath, now: int) -> os.stat_result | None:
             f"'{path}' is of a size that the store does not state, so that it cannot be read by "
             "ranges. Download it first, and give the path of the copy."
         )
-    return _stat_result(int(info["size"]), int(seconds_of(info) * 10**9), tag_of(info))
+    return _stat_result_of(info)
+
+
+def _stat_result_of(info: Mapping[str, Any]) -> os.stat_result:
+    return _stat_result(int(info["size"] or 0), int(seconds_of(info) * 10**9), tag_of(info))
 
 
 def _stat_result(size: int, modified: int, tag: int) -> os.stat_result:
@@ -148,6 +161,54 @@ def changed_since(before: Mapping[RemotePath, tuple[int, int]]) -> list[RemotePa
     """
     listings: dict[RemotePath, Tree] = {}
     return [path for path, facts in before.items() if _facts_now(path, listings) != facts]
+
+
+def identity_of(path: RemotePath) -> tuple[int, ...] | None:
+    """Return what changes when an object, or the headers of a folder, are written again.
+
+    The store is asked each time. A folder without headers has no facts.
+
+    Parameters
+    ----------
+    path : RemotePath
+
+    Returns
+    -------
+    tuple of int or None
+        Size, time in ns and tag of the object, or of each header; None where there is nothing.
+
+    Raises
+    ------
+    SourceError
+        If the store cannot be read.
+    """
+    store = open_store(path)
+    with store_errors(path, SourceError):
+        info = store.info()
+        if info is None:
+            return None
+        found = [info]
+        if info["type"] == "directory":
+            headers = (store.info(f"{store.path}/{name}") for name in CHECKED)
+            found = [each for each in headers if each is not None]
+    stated = (_stat_result_of(each) for each in found)
+    return tuple(fact for each in stated for fact in _facts(each))
+
+
+def size_below(path: RemotePath) -> int:
+    """Return the number of bytes of an object, or of all objects below a folder.
+
+    Raises
+    ------
+    SourceError
+        If the store cannot be read.
+    """
+    with store_errors(path, SourceError):
+        info = open_store(path).info()
+    if info is None or info["type"] != "directory":
+        return 0 if info is None else int(info["size"] or 0)
+    folders = listing(path).files.values()
+    return sum(size for files in folders for size, *_ in files.values())
 
 
 def _facts_now(path: RemotePath, listings: dict[RemotePath, Tree]) -> tuple[int, int] | None:

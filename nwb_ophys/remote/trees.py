@@ -29,7 +29,9 @@ MOST_SMALL = 5_000
 
 Facts = tuple[int, int, int]
 
-_CHECKED = (*HEADERS, ".zattrs", ".zmetadata")
+CHECKED = (*HEADERS, ".zattrs", ".zmetadata")
+"""Names of objects at the root of a store that change when it is written."""
+
 _MOST_TREES = 8
 # The headers of a listed folder are compared with the listing after this time.
 _SECONDS = 5.0
@@ -164,7 +166,7 @@ def _tree(folder: str, found: Mapping[str, Mapping[str, Any]]) -> Tree:
         if not place or place.endswith("/"):  # an object that marks a folder
             continue
         tree.add(place, (int(info["size"]), int(seconds_of(info)) * 10**9, tag_of(info)))
-        if place in _CHECKED:
+        if place in CHECKED:
             tree.headers[place] = _facts(info)
     return tree
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import click
 from nwb_ophys.errors import ArgumentError, OptionError
 from nwb_ophys.memory import usable_cores
 from nwb_ophys.paths import plain_path
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url
 from nwb_ophys.sessions.expansion import expand
 from nwb_ophys.sessions.neuroconv_specification import expand_neuroconv, is_of_neuroconv
 from nwb_ophys.sessions.selection import Task, matching, parse_task, task_of_environment
@@ -39,6 +39,9 @@ from nwb_ophys.sessions.states import (
     read_state,
     state_path,
 )
+
+# Sessions about whose objects a store is asked at the same time.
+_REQUESTS = 16
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +142,7 @@ def sessions_of(
     if output is not None and not str(output).strip():
         raise OptionError("output is an empty text; give a folder, or a template of names.")
     place = None if output is None else as_path(output)
-    if isinstance(place, Path):
+    if place is not None and not isinstance(place, RemotePath):
         place = plain_path(place)
     folder = path.parent if data_folder is None else plain_path(data_folder)
     if is_of_neuroconv(stated):
@@ -174,15 +177,23 @@ def plan_sessions(
         Whether the run converts only sessions that failed before.
     """
     found = []
-    for session in sessions:
-        path = state_path(session)
-        state = read_state(path, session.key)
-        decision = decided(session, state)
+    places = [state_path(session) for session in sessions]
+    states = [read_state(path, each.key) for path, each in zip(places, sessions, strict=True)]
+    decisions = _decisions(sessions, states)
+    for session, path, state, decision in zip(sessions, places, states, decisions, strict=True):
         if retry_failed and state.state != FAILED:
             decision = Decision("skip", f"{state.state}; only failed sessions are converted")
         shown = as_it_is(state, path)
         found.append(PlannedSession(session=session, state=shown, decision=decision))
     return found
+
+
+def _decisions(sessions: Sequence[Session], states: Sequence[SessionState]) -> list[Decision]:
+    """Return what a run does with sessions; stores are asked about several at a time."""
+    if not any(is_url(path) for each in sessions for path in (each.output, *each.paths)):
+        return list(map(decided, sessions, states))
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        return list(pool.map(decided, sessions, states))
 
 
 def states_of(sessions: Sequence[Session]) -> list[SessionState]:

@@ -229,8 +229,6 @@ class _Run:
             )
         if self._share.overwrite:
             return True
-        if is_url(output):
-            return is_known  # otherwise an object that is there is an error
         present = output_identity(output)
         if present is None:
             return False
@@ -274,7 +272,7 @@ class _Run:
 
         A file that appeared under its name is whole, and is of this run whatever happened then.
         """
-        present = None if is_url(self.state.output) else output_identity(self.state.output)
+        present = output_identity(self.state.output)
         is_written = present is not None and present != self.state.before
         changed = attrs.evolve(
             self.state,
@@ -302,7 +300,7 @@ def _ended(path: Path, state: SessionState) -> SessionState:
     """Record a state that ended, with what the file is now."""
     if state.state == DONE:
         output = state.output
-        num_bytes = 0 if is_url(output) else size_of(Path(output))
+        num_bytes = size_of(as_path(output))
         state = attrs.evolve(
             state, written=output_identity(output), num_bytes=num_bytes, fraction=1.0, reason=""
         )

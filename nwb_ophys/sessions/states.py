@@ -18,8 +18,9 @@ from typing import Any
 import attrs
 import xxhash
 
-from nwb_ophys.errors import OutputError
-from nwb_ophys.remote.paths import as_path, is_url
+from nwb_ophys.errors import OutputError, SourceError
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url
+from nwb_ophys.remote.reading import identity_of
 from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
@@ -225,7 +226,7 @@ def other_of(path: Path, output: str, paths: Sequence[str]) -> SessionState | No
         same session before its specification changed.
     """
     present = output_identity(output)
-    if present is None and not is_url(output):
+    if present is None:
         return None
     for each in path.parent.glob("*.json"):
         state = None if each == path else _stated(each)
@@ -233,7 +234,7 @@ def other_of(path: Path, output: str, paths: Sequence[str]) -> SessionState | No
             continue
         # A session that was killed before its file was whole has none.
         is_new = state.state == RUNNING and state.before != present
-        if state.state == DONE if present is None else state.written == present or is_new:
+        if state.written == present or is_new:
             return state
     return None
 
@@ -298,7 +299,7 @@ def settings_fingerprint(session: Session) -> str:
         name: value
         for name, value in attrs.asdict(session).items()
         if name not in _NO_SETTINGS and value
-    }
+    } | {"paths": shown_paths(session)}
     text = json.dumps(said, sort_keys=True, default=str)
     return xxhash.xxh128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
@@ -306,14 +307,21 @@ def settings_fingerprint(session: Session) -> str:
 def sources_fingerprint(session: Session) -> str:
     """Return the fingerprint of names, sizes and times of change of all source files.
 
-    Nothing is read from the files. Of a path in an object store the name alone counts. Files that
-    runs write have no part in it, also where the outputs lie in the folder of the recording.
+    Nothing is read from the files. Of an object in a store its version counts, of a Zarr store that
+    of its headers. Files that runs write have no part in it, also where the outputs lie in the
+    folder of the recording.
     """
     digest = xxhash.xxh128()
     for path in (*session.paths, *session.beside):
-        for line in [path] if is_url(path) else _entries(path, session.output):
+        for line in _remote_entry(path) if is_url(path) else _entries(path, session.output):
             digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def _remote_entry(path: str) -> Iterator[str]:
+    """Yield a line for what is at a URL, which is shown without credentials."""
+    place = as_path(path)
+    yield f"{place} {_identity(place)}"
 
 
 def _entries(path: str, output: str) -> Iterator[str]:
@@ -355,13 +363,20 @@ def output_identity(path: str) -> tuple[int, ...] | None:
     Parameters
     ----------
     path : str
-        Empty while it is not known.
+        Empty while it is not known. Of a URL the version in the store is returned as well; None
+        also where the store cannot be read, whose conversion says so.
     """
     if not path:  # which would be the current folder
         return None
+    return _identity(as_path(path) if is_url(path) else Path(path))
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
     try:
-        found = Path(path).stat()
-    except (OSError, ValueError):
+        if isinstance(path, RemotePath):
+            return identity_of(path)
+        found = path.stat()
+    except (OSError, ValueError, SourceError):
         return None
     return (found.st_size, found.st_mtime_ns)
 
@@ -379,15 +394,14 @@ def decided(session: Session, state: SessionState) -> Decision:
     if found.act != "convert" or state.state == RUNNING:
         return found
     output = session.shown_output
-    present = None if is_url(output) else output_identity(output)
+    present = output_identity(output)
     is_own = output == state.output and present == state.written
     return attrs.evolve(found, needs_overwrite=present is not None and not is_own)
 
 
 def _decided(session: Session, state: SessionState) -> Decision:
     if state.state == WAITING:
-        output = session.shown_output
-        is_there = not is_url(output) and output_identity(output) is not None
+        is_there = output_identity(session.shown_output) is not None
         more = ", but the file exists, which only --overwrite replaces" if is_there else ""
         return Decision("convert", f"new{more}")
     if state.state == FAILED:
@@ -401,7 +415,7 @@ def _decided(session: Session, state: SessionState) -> Decision:
         if is_whole and is_same and is_read_alike:
             return Decision("keep", "written before the process ended")
         return Decision("convert", "interrupted")
-    if present is None and not is_url(state.output):
+    if present is None:
         return Decision("convert", f"'{state.output}' is no longer there")
     if is_same and is_read_alike:
         return Decision("skip", "done")

@@ -20,10 +20,13 @@ import attrs
 from nwb_ophys.errors import (
     NwbOphysError,
     OutputBusyError,
+    SourceError,
     SourceNotFoundError,
     shown_size,
 )
 from nwb_ophys.home import with_home
+from nwb_ophys.remote.paths import RemotePath
+from nwb_ophys.remote.reading import size_below
 from nwb_ophys.storage.atomic import remove, rename_new
 from nwb_ophys.storage.backends.registry import all_backends, backend_of_path
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
@@ -57,8 +60,18 @@ class Debris:
 
 
 def size_of(path: Path) -> int:
-    """Return the number of bytes of a file, or of all files in a folder."""
+    """Return the number of bytes of a file, or of all files in a folder.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of an object in a store that cannot be read, 0 is returned.
+    """
     total = 0
+    if isinstance(path, RemotePath):
+        with suppress(SourceError):
+            total = size_below(path)
+        return total
     is_folder = path.is_dir() and not path.is_symlink()
     for file in path.rglob("*") if is_folder else [path]:
         with suppress(OSError):  # a file that vanishes meanwhile
