@@ -103,8 +103,8 @@ class PixelLists:
         Returns
         -------
         PixelLists or None
-            None for images that are not numbers, and for those with so many non-zero pixels that
-            the lists would take as much memory as the images.
+            None for images that are not numbers, and for those whose lists would take as much
+            memory as the images.
         """
         if images.dtype.kind not in "biufc":
             return None
