@@ -5,7 +5,8 @@ from setuptools import Extension, setup
 
 def _compiled(name: str) -> Extension:
     """Return a module that is left out where there is no compiler; NumPy or ISA-L replace it."""
-    return Extension(name, [f"{name.replace('.', '/')}.c"], optional=True)
+    source = f"{name.replace('.', '/')}.c"
+    return Extension(name, [source], depends=["nwb_ophys/_stateless.h"], optional=True)
 
 
 setup(

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -258,14 +259,14 @@ def _no_file_left_open():
     assert not left, f"files left open: {sorted(left)}"
 
 
-def _open_files() -> set[str]:
-    names = set()
+def _open_files() -> Counter[str]:
+    names: Counter[str] = Counter()
     for handle in os.listdir(_HANDLES) if os.path.isdir(_HANDLES) else ():  # noqa: PTH112, PTH208
         with suppress(OSError):
             target = os.readlink(f"{_HANDLES}/{handle}")  # noqa: PTH115
             target = target.removesuffix(" (deleted)")  # with the folder of a test that passed
             if target.endswith(_DATA_SUFFIXES):
-                names.add(target)
+                names[target] += 1
     return names
 
 

@@ -87,7 +87,7 @@ def parse_xml(source: IO[bytes] | bytes | str) -> Element:
     return parser.root()
 
 
-def iterate_xml(file: IO[bytes], *, encoding: str | None = None) -> Iterator[tuple[str, Element]]:
+def iterate_xml(file: IO[bytes]) -> Iterator[tuple[str, Element]]:
     """Yield ``("start", element)`` and ``("end", element)`` for each element of an XML file.
 
     A caller that clears each element at its end can read a file of any length.
@@ -95,15 +95,13 @@ def iterate_xml(file: IO[bytes], *, encoding: str | None = None) -> Iterator[tup
     Parameters
     ----------
     file : binary file
-    encoding : str, optional
-        Encoding of the file in place of the declared one.
 
     Raises
     ------
     XmlError
         When the text is not XML or exceeds a limit.
     """
-    parser = _Parser(encoding, keeps_events=True)
+    parser = _Parser(keeps_events=True)
     while True:
         block = file.read(_BLOCK)
         yield from parser.events_of(block)
@@ -195,7 +193,7 @@ def iterate_repeated(
     XmlError
         When the text is not XML or exceeds a limit. Lines in its message are not counted right.
     """
-    parser = _Parser(None, keeps_events=True)
+    parser = _Parser(keeps_events=True)
     opening, closing = b"<" + tag.encode(), b"</" + tag.encode() + b">"
     repeats = _Repeats(tag, first)
     buffer = block = b""
@@ -328,7 +326,7 @@ class _Names(dict[str, str]):
 class _Parser:
     """The parser, with the events that are not yielded yet and the number of nodes in memory."""
 
-    def __init__(self, encoding: str | None, *, keeps_events: bool = False) -> None:
+    def __init__(self, encoding: str | None = None, *, keeps_events: bool = False) -> None:
         self.events: deque[tuple[str, Element, int]] = deque()
         self.num_nodes = 0
         self._keeps_events = keeps_events

@@ -276,7 +276,7 @@ def parse_arguments(
     error : type
         Class of the error that is raised.
     """
-    schema = arguments_schema(cls, owner)
+    schema = _schema_of(cls)  # type: ignore[arg-type]  # classes are hashable
     allowed = ", ".join(schema["properties"]) or "none"
     unknown = [name for name in given if name not in schema["properties"]]
     if unknown:
@@ -298,6 +298,12 @@ def parse_arguments(
         except MetadataError as fault:
             raise error(f"{owner}: {fault}") from None
     return cls(**converted)
+
+
+@functools.cache
+def _schema_of(cls: type) -> dict[str, Any]:
+    """Return the JSON schema of arguments, made once; no caller receives or changes it."""
+    return class_schema(cls, with_defaults=True)
 
 
 def _converted(value: Any, hint: Any) -> Any:

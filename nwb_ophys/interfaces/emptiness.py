@@ -43,7 +43,7 @@ def refuse_no_frames(interface: Any) -> None:
     )
 
 
-def empty_array(what: str, shape: tuple[int, ...], fewest_axes: int = 3) -> str | None:
+def empty_array(what: str, shape: tuple[int, ...]) -> str | None:
     """Return why an array with the axes of a movie and an axis of 0 is not read; None for others.
 
     Parameters
@@ -51,10 +51,9 @@ def empty_array(what: str, shape: tuple[int, ...], fewest_axes: int = 3) -> str 
     what : str
         Name of the array and path of its file.
     shape : tuple of int
-    fewest_axes : int
-        Number of axes from which an array may be a movie.
+        A movie has at least three axes.
     """
-    if len(shape) < fewest_axes or 0 not in shape:
+    if len(shape) < 3 or 0 not in shape:
         return None
     lacks = "no frames" if shape[0] == 0 else "no pixels"
     return f"{what} has the shape {shape}: an axis of 0, so it has {lacks}. {_NOTHING}"

@@ -4,6 +4,7 @@
    values, and memory is read as four streams, which processors fetch ahead. */
 
 #define PY_SSIZE_T_CLEAN
+#include "../_stateless.h"
 #include <Python.h>
 #include <stdint.h>
 #include <string.h>
@@ -280,20 +281,4 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* There is no state: all interpreters and threads may call the functions at once. */
-static PyModuleDef_Slot slots[] = {
-#ifdef Py_mod_multiple_interpreters
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-#ifdef Py_mod_gil
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_tile_sums", "Sums of tiles of frames.", 0, functions,
-    slots, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC PyInit__tile_sums(void) { return PyModuleDef_Init(&definition); }
+DEFINE_MODULE(_tile_sums, "Sums of tiles of frames.", functions)

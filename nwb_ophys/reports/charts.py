@@ -21,6 +21,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 38
 _BESIDE_LABELS, _BESIDE_ROWS, _WIDTH_OF_DIGIT = 27, 10, 7.6
 # Points of a line: two for each, the lowest and the highest value within.
 _MOST_BINS = 300
+_LONGEST_LABEL = 48
 _NUM_TICKS = 5
 _ROUNDING = 1e-13
 # Labels with more digits are written out, since a power of ten would make them longer yet.
@@ -158,9 +159,9 @@ def _left_of(labels: Sequence[str], beside: float) -> float:
     return max(_LEFT, beside + max(map(len, labels), default=0) * _WIDTH_OF_DIGIT)
 
 
-def shortened(label: str, most: int = 48) -> str:
+def _shortened(label: str) -> str:
     """Return a label with an ellipsis in place of the beginning of a long one."""
-    return label if len(label) <= most else f"…{label[1 - most :]}"
+    return label if len(label) <= _LONGEST_LABEL else f"…{label[1 - _LONGEST_LABEL :]}"
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float]:
@@ -397,7 +398,7 @@ def time_line(spans: Sequence[Span], title: str, x_label: str) -> Markup:
                 'x="{x:.2f}" y="{y:.1f}" width="{width:.2f}" height="8"/>{gaps}'
             ).format(
                 text=top + 11,
-                label=shortened(span.label),
+                label=_shortened(span.label),
                 css=span.css,
                 x=x,
                 y=top + 16,

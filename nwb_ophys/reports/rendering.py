@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -428,14 +428,12 @@ def _glance(report: Report) -> list[tuple[str, str]]:
 _PARTS = ("movies.html", "rois.html", "timing.html")
 
 
-def render_parts(report: Report, names: Sequence[str] = _PARTS) -> str:
-    """Return a page with some parts of a report only, without its heading and verdict.
+def render_parts(report: Report) -> str:
+    """Return a page with the movies, ROIs and timing of a report, without its heading and verdict.
 
     Parameters
     ----------
     report : Report
-    names : sequence of str
-        Names of the templates of the parts.
     """
-    context = {**_context(report), "parts": tuple(names)}
+    context = {**_context(report), "parts": _PARTS}
     return rendered("parts.html", context)

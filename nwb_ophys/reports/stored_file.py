@@ -143,12 +143,6 @@ class StoredFile:
         """Return a dataset as a source, whose chunks are checked before they are decoded."""
         return self.storage.checked_source(self.root[path])
 
-    def descendants(self, path: str) -> Iterator[str]:
-        """Yield the paths of everything in a group, itself included."""
-        for each in self.objects:
-            if each == path or each.startswith(f"{path}/"):
-                yield each
-
 
 @contextmanager
 def opened(path: str | Path, allow_outside: Sequence[str | Path] = ()) -> Iterator[StoredFile]:

@@ -13,6 +13,8 @@ from nwb_ophys.errors import SourceError
 
 # Size of the images in memory that are searched for pixels at a time.
 _BLOCK_BYTES = 16_000_000
+# Of non-zero pixels in images; beyond, the lists would take as much memory as the images.
+_LARGEST_SHARE = 1 / 16
 
 
 def _as_ends(values: Any) -> NDArray[np.int64]:
@@ -89,9 +91,7 @@ class PixelLists:
         )
 
     @classmethod
-    def from_images(
-        cls, images: NDArray[Any], indices: Sequence[int], largest_share: float = 1 / 16
-    ) -> PixelLists | None:
+    def from_images(cls, images: NDArray[Any], indices: Sequence[int]) -> PixelLists | None:
         """Lay the non-zero pixels of images in memory end to end, a few images at a time.
 
         Parameters
@@ -99,15 +99,17 @@ class PixelLists:
         images : numpy.ndarray, shape (rows, columns, ROIs)
         indices : sequence of int
             Positions of the ROIs.
-        largest_share : float
-            Largest share of non-zero pixels; None is returned for images with more, and for
-            images that are not numbers. Beyond the
-            default, the lists would take as much memory as the images.
+
+        Returns
+        -------
+        PixelLists or None
+            None for images that are not numbers, and for those whose lists would take as much
+            memory as the images.
         """
         if images.dtype.kind not in "biufc":
             return None
         scan = _scan_rows if images.flags.c_contiguous else _scan_images
-        limit = int(largest_share * images.shape[0] * images.shape[1] * len(indices))
+        limit = int(_LARGEST_SHARE * images.shape[0] * images.shape[1] * len(indices))
         found = scan(images, indices, limit)
         if found is None:
             return None

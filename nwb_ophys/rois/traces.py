@@ -147,7 +147,6 @@ def with_rois_in_columns(
     what: str,
     *,
     num_samples: int | None = None,
-    rois_first: bool = False,
 ) -> Any:
     """Return traces as (samples, ROIs), turned where they lie across and only one axis fits.
 
@@ -161,8 +160,6 @@ def with_rois_in_columns(
         Name of the traces and their file, for messages.
     num_samples : int, optional
         Number of samples, if it is known.
-    rois_first : bool
-        Whether the documented order of the axes is (ROIs, samples).
 
     Returns
     -------
@@ -175,7 +172,7 @@ def with_rois_in_columns(
         Where neither axis has the number of ROIs, or the other axis the number of samples.
     """
     shape = tuple(int(size) for size in stored.shape)
-    names = ("ROIs, samples", "samples, ROIs") if rois_first else ("samples, ROIs", "ROIs, samples")
+    names = ("samples, ROIs", "ROIs, samples")
     lengths = {"ROIs": num_rois, "samples": num_samples}
     fits = [
         len(shape) == 2
@@ -194,4 +191,4 @@ def with_rois_in_columns(
             UserWarning,
             stacklevel=2,
         )
-    return TransposedTraces(stored) if fits[0] == rois_first else stored
+    return stored if fits[0] else TransposedTraces(stored)

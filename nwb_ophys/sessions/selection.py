@@ -59,20 +59,15 @@ def parse_task(text: str) -> Task:
     )
 
 
-def task_of_environment(environment: Mapping[str, str] | None = None) -> Task | None:
+def task_of_environment() -> Task | None:
     """Return the task that an array of SLURM or AWS Batch states; None outside of an array.
-
-    Parameters
-    ----------
-    environment : Mapping of str to str, optional
-        The environment of this process by default.
 
     Raises
     ------
     OptionError
         When the array does not state its size.
     """
-    known = os.environ if environment is None else environment
+    known = os.environ
     slurm, aws = known.get("SLURM_ARRAY_TASK_ID"), known.get("AWS_BATCH_JOB_ARRAY_INDEX")
     try:
         if slurm is not None:

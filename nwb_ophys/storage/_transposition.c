@@ -5,6 +5,7 @@
    an image of bytes n times as wide, and each of its columns belongs to one plane. */
 
 #define PY_SSIZE_T_CLEAN
+#include "../_stateless.h"
 #include <Python.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -220,20 +221,4 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* There is no state: all interpreters and threads may call the function at once. */
-static PyModuleDef_Slot slots[] = {
-#ifdef Py_mod_multiple_interpreters
-    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
-#endif
-#ifdef Py_mod_gil
-    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
-#endif
-    {0, NULL},
-};
-
-static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_transposition",
-    "Transposition of frames into planes of bytes.", 0, functions, slots, NULL, NULL, NULL,
-};
-
-PyMODINIT_FUNC PyInit__transposition(void) { return PyModuleDef_Init(&definition); }
+DEFINE_MODULE(_transposition, "Transposition of frames into planes of bytes.", functions)

@@ -16,7 +16,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.encoding import Scratch, chunk_bytes, num_bytes
+from nwb_ophys.storage.encoding import chunk_bytes, num_bytes
 from nwb_ophys.storage.grid import Selection, Shape, cell_at
 
 ALGORITHM = "xxh3_128"
@@ -93,7 +93,7 @@ class BlockGrid:
         corner = tuple(int(i) * step for i, step in zip(at, self.block_shape, strict=True))
         return cell_at(corner, self.block_shape, self.shape)
 
-    def digest_of(self, values: NDArray[Any], scratch: Scratch | None = None) -> bytes:
+    def digest_of(self, values: NDArray[Any]) -> bytes:
         """Return the hash of the values of a block; zeros fill a block that the edge clips.
 
         Values are brought into C order by NumPy first, so that the hash also checks the encoding
@@ -101,9 +101,7 @@ class BlockGrid:
         """
         ordered = np.ascontiguousarray(values)
         shuffle = self.is_shuffled
-        return digest(
-            chunk_bytes(ordered, self.block_shape, self.dtype, shuffle=shuffle, scratch=scratch)
-        )
+        return digest(chunk_bytes(ordered, self.block_shape, self.dtype, shuffle=shuffle))
 
     def digest_of_zeros(self) -> bytes:
         """Return the hash of a block of zeros."""

@@ -91,16 +91,17 @@ def _remove_journal(path: Path) -> None:
     remove_undo(undo_of(path))
 
 
-def find_earlier(target: Path) -> list[Earlier]:
-    """Return what earlier runs left of a target, the most complete first.
+def find_earlier(target: Path) -> tuple[list[Earlier], bool]:
+    """Return what earlier runs left of a target, and whether an incomplete file was of no use.
 
     A journal without an incomplete file is removed, and so are both if the journal commits nothing.
+
+    Returns
+    -------
+    earlier : list of Earlier
+        The most complete first.
+    is_lost : bool
     """
-    return _find(target)[0]
-
-
-def _find(target: Path) -> tuple[list[Earlier], bool]:
-    """Return what earlier runs left, and whether an incomplete file was of no use."""
     names = HiddenNames.beside(target)
     with os.scandir(names.folder) as entries:
         near = [entry.name for entry in entries if entry.name.startswith(names.stem)]
@@ -161,7 +162,7 @@ class Resumption:
     ) -> None:
         self.target, self._storage, self._is_wanted = target, storage, is_wanted
         self._sources, self._appended = sources, appended
-        self._earlier, is_lost = _find(target)
+        self._earlier, is_lost = find_earlier(target)
         self._partial: Path | None = None
         self._facts: Callable[[], Facts] | None = None
         self._adopted: Earlier | None = None

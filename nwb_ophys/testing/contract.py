@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,31 @@ def check_format(cls: Any, sample: Any, *, is_detected: bool = True) -> None:
         _close(interface)
 
 
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Check that a dictionary is a JSON schema; those of many formats are equal, checked once.
+
+    Parameters
+    ----------
+    schema : Mapping
+
+    Raises
+    ------
+    jsonschema.SchemaError
+    """
+    _check_once(_Schema(repr(schema), schema))
+
+
+@attrs.frozen
+class _Schema:
+    text: str
+    value: Any = attrs.field(eq=False)
+
+
+@functools.cache
+def _check_once(schema: _Schema) -> None:
+    Draft202012Validator.check_schema(schema.value)
+
+
 def _hold(condition: Any, what: str) -> None:
     if not condition:
         raise AssertionError(f"This must hold, but does not: {what}.")
@@ -83,7 +109,7 @@ def _close(interface: Any) -> None:
 
 def _check_source_schema(cls: Any, source: Mapping[str, Any]) -> None:
     schema = cls.get_source_schema()
-    Draft202012Validator.check_schema(schema)
+    check_schema(schema)
     _hold((cls.__doc__ or "").strip(), "the class has a docstring, which the list of formats shows")
     for name, field in schema["properties"].items():
         _hold(field["description"].endswith("."), f"the description of {name} is a sentence")
@@ -169,7 +195,7 @@ def _check_metadata(interface: Any) -> None:
     )
     _check_start(stated)
     metadata = interface.get_metadata()
-    Draft202012Validator.check_schema(interface.get_metadata_schema())
+    check_schema(interface.get_metadata_schema())
     interface.validate_metadata(metadata)
     metadata["Ophys"]["ImagingPlane"].clear()
     _hold(

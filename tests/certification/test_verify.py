@@ -38,10 +38,15 @@ RECORD = "scratch/nwb_ophys_record"
 @pytest.fixture
 def raw(tmp_path):
     """Folder with a movie, outside the folder of its file."""
-    folder = tmp_path / "secretive_person" / "raw"
-    folder.mkdir(parents=True)
-    recording = simulate_recording(num_samples=40, num_rows=24, num_columns=34, num_cells=3)
-    write_tiff(folder / "movie.tif", recording.movie)
+    return raw_below(tmp_path)
+
+
+def raw_below(folder):
+    folder = folder / "secretive_person" / "raw"
+    if not folder.exists():  # it was not copied with a converted file
+        folder.mkdir(parents=True)
+        recording = simulate_recording(num_samples=40, num_rows=24, num_columns=34, num_cells=3)
+        write_tiff(folder / "movie.tif", recording.movie)
     return folder
 
 
@@ -50,10 +55,18 @@ def converted(raw, target, **options):
     return movie.run_conversion(target, metadata=METADATA, progress=False, **options)
 
 
-@pytest.fixture(params=["hdf5", "zarr"])
-def path(request, raw, tmp_path):
-    name = {"hdf5": "a.nwb", "zarr": "a.nwb.zarr"}[request.param]
-    return converted(raw, tmp_path / name)
+@pytest.fixture(scope="module", params=["a.nwb", "a.nwb.zarr"])
+def written(request, tmp_path_factory):
+    """A converted file of each backend, which no test may change."""
+    folder = tmp_path_factory.mktemp("written")
+    return converted(raw_below(folder), folder / request.param)
+
+
+@pytest.fixture
+def path(written, tmp_path):
+    """Copy of the converted file and its source."""
+    shutil.copytree(written.parent, tmp_path, dirs_exist_ok=True)
+    return tmp_path / written.name
 
 
 def record_of(path, location=RECORD):
@@ -253,15 +266,14 @@ def test_validators_accept_the_record(path):
     assert not any(finding.is_error for finding in findings)
 
 
-def test_no_path_outside_the_common_folder_and_no_name_is_stored(path, raw):
+def test_no_path_outside_the_common_folder_and_no_name_is_stored(written):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        text = record_of(path).to_text()
-    root = opened(path)
-    script = backend_of_path(path).read_text(root, "general/source_script")
-    if isinstance(root, h5py.File):
-        root.close()
-    for name in (str(raw.parent), str(Path.home()), "secretive_person", socket.gethostname()):
+        text = record_of(written).to_text()
+    backend = backend_of_path(written)
+    with backend.open_root(written) as root:
+        script = backend.read_text(root, "general/source_script")
+    for name in (str(written.parent), str(Path.home()), "secretive_person", socket.gethostname()):
         assert name not in text + script
     user = getpass.getuser()
     assert user == "root" or user not in text

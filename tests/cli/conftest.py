@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,15 +53,23 @@ def recording() -> SimulatedRecording:
     return simulate_recording(num_samples=40, num_rows=24, num_columns=34, num_cells=3)
 
 
-@pytest.fixture
-def raw(tmp_path: Path, recording: SimulatedRecording, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder with a recording in each format, in which the command line runs."""
-    folder = tmp_path / "raw"
-    folder.mkdir()
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory, recording: SimulatedRecording) -> Path:
+    """Folder with files that do not name their folder, which tests copy."""
+    folder = tmp_path_factory.mktemp("written")
     write_tiff(folder / "movie.tif", recording.movie)
     write_scanimage(folder / "si.tif", {1: recording.movie, 2: recording.movie + 1})
-    write_suite2p(folder, [recording, recording])
     write_caiman(folder / "caiman.hdf5", recording)
     np.save(folder / "movie.npy", recording.movie)
+    return folder
+
+
+@pytest.fixture
+def raw(
+    tmp_path: Path, recording: SimulatedRecording, written: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Folder with a recording in each format, in which the command line runs."""
+    folder = shutil.copytree(written, tmp_path / "raw")
+    write_suite2p(folder, [recording, recording])
     monkeypatch.chdir(folder)
     return folder

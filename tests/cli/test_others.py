@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -222,10 +221,10 @@ def test_demo(run, tmp_path, monkeypatch):
     assert checked.code == 0, checked
     # The command that it shows does the same.
     shown = told.out[told.out.index("nwb-ophys convert") :].split("\n\n")[0]
-    assert _command_gives_the_same(run, shown, folder)
+    assert _command_gives_the_same(run, shown)
 
 
-def _command_gives_the_same(run, shown: str, folder: Path) -> bool:
+def _command_gives_the_same(run, shown: str) -> bool:
     import shlex
 
     _, *arguments = shlex.split(shown.replace("\\\n", " "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import h5py
@@ -30,14 +31,20 @@ def recording():
     return simulate_recording(num_samples=60, num_rows=24, num_columns=34, num_cells=3)
 
 
-@pytest.fixture
-def raw(tmp_path, recording, monkeypatch) -> Path:
-    """Folder with recordings, in which the command line runs."""
-    folder = tmp_path / "raw"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, recording) -> Path:
+    """Folder with files that do not name their folder, which tests copy."""
+    folder = tmp_path_factory.mktemp("written")
     write_tiff(folder / "movie.tif", recording.movie)
-    write_suite2p(folder, recording)
     write_caiman(folder / "caiman.hdf5", recording)
+    return folder
+
+
+@pytest.fixture
+def raw(tmp_path, recording, written, monkeypatch) -> Path:
+    """Folder with recordings, in which the command line runs."""
+    folder = shutil.copytree(written, tmp_path / "raw")
+    write_suite2p(folder, recording)
     monkeypatch.chdir(folder)
     return folder
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Sample:
 
     row: FormatRow
     cls: Any
+    folder: Path
     source: dict[str, Any]
     recording: SimulatedRecording
 
@@ -48,34 +49,39 @@ ROWS = formats()
 
 @pytest.fixture(scope="session")
 def written_samples() -> dict[str, tuple[Path, dict[str, Any]]]:
-    """Folder and source arguments of the samples that tests have copied, by format."""
+    """Folder and source arguments of the samples that were written, by format."""
     return {}
 
 
-@pytest.fixture(params=sorted(ROWS))
+@pytest.fixture(scope="session", params=sorted(ROWS))
 def sample(
     request: pytest.FixtureRequest,
-    tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     recording: SimulatedRecording,
     written_samples: dict[str, tuple[Path, dict[str, Any]]],
-) -> Sample:
-    """Copy of the sample of each format, which the test may change."""
+) -> Iterator[Sample]:
+    """Sample of each format, which no test may change."""
     row = ROWS[request.param]
     if row.name not in written_samples:
         folder = tmp_path_factory.mktemp("sample")
         written_samples[row.name] = folder, write_sample(row, folder, recording)
     folder, source = written_samples[row.name]
-    copied = shutil.copytree(folder, tmp_path / "source", symlinks=True)
-    moved = {name: _moved(value, folder, copied) for name, value in source.items()}
-    return Sample(row, row.load(), moved, recording)
+    before = _states_in(folder)
+    yield Sample(row, row.load(), folder, source, recording)
+    assert _states_in(folder) == before, "a test changed the sample that all tests share"
 
 
-def _moved(value: Any, folder: Path, copied: Path) -> Any:
-    """Return a source argument with its paths in the copy."""
-    if isinstance(value, list):
-        return [_moved(each, folder, copied) for each in value]
-    return copied / value.relative_to(folder) if isinstance(value, Path) else value
+def _states_in(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return the size and the time of the last change of everything in a folder."""
+    found = {path: path.lstat() for path in folder.rglob("*")}
+    return {path: (state.st_size, state.st_mtime_ns) for path, state in found.items()}
+
+
+@pytest.fixture(scope="session")
+def interface(sample: Sample) -> Iterator[Any]:
+    """Interface of each sample, for calls that are refused and leave it as it is."""
+    with sample.open() as opened:
+        yield opened
 
 
 def sample_of(name: str, tmp_path: Path, recording: SimulatedRecording) -> Sample:
@@ -83,7 +89,7 @@ def sample_of(name: str, tmp_path: Path, recording: SimulatedRecording) -> Sampl
     row = ROWS[name]
     folder = tmp_path / "source"
     folder.mkdir()
-    return Sample(row, row.load(), write_sample(row, folder, recording), recording)
+    return Sample(row, row.load(), folder, write_sample(row, folder, recording), recording)
 
 
 @pytest.fixture

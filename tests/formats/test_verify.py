@@ -16,7 +16,7 @@ def test_a_file_equals_its_moved_source(sample, tmp_path):
         interface = sample.cls(**sample.source)
         path = interface.run_conversion(tmp_path / "a.nwb", metadata=START, progress=False)
     moved = tmp_path / "moved"
-    shutil.copytree(tmp_path / "source", moved)
+    shutil.copytree(sample.folder, moved)
     report = verify(path, moved)
     assert report.differences == ()
     assert report.answer is not None

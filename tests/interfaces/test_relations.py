@@ -75,9 +75,9 @@ def _lost_frames(folder: Path, recording: SimulatedRecording) -> Path:
     return folder
 
 
-def _create(streams: Any, metadata: Any = None, **options: Any) -> Any:
+def _create(streams: Any, **options: Any) -> Any:
     converter = streams if isinstance(streams, OphysConverter) else OphysConverter(streams)
-    return converter.create_nwbfile(metadata or START, options)
+    return converter.create_nwbfile(START, options)
 
 
 def _planes(nwbfile: Any) -> tuple[dict[str, str], dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 
 import h5py
@@ -24,9 +25,15 @@ def simulated():
     return simulate_recording(num_samples=NUM, num_rows=24, num_columns=34, num_cells=3)
 
 
+@pytest.fixture(scope="module")
+def movie(tmp_path_factory, simulated):
+    """File of the movie, which tests copy."""
+    return write_tiff(tmp_path_factory.mktemp("movie") / "movie.tif", simulated.movie)
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch, simulated):
-    write_tiff(tmp_path / "movie.tif", simulated.movie)
+def folder(tmp_path, monkeypatch, simulated, movie):
+    shutil.copy2(movie, tmp_path)
     write_suite2p(tmp_path, [simulated])
     monkeypatch.chdir(tmp_path)
     return tmp_path

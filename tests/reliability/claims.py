@@ -231,10 +231,10 @@ def _ifds(data: bytes) -> list[int]:
     return found
 
 
-def set_tag(path: Path, code: int, value: int, *, count: int | None = None, page: int = 0) -> None:
-    """Replace the value, or the count, of a tag in a little-endian TIFF file."""
+def set_tag(path: Path, code: int, value: int, *, count: int | None = None) -> None:
+    """Replace the value, or the count, of a tag of the first page in a little-endian TIFF file."""
     data = bytearray(path.read_bytes())
-    ifd = _ifds(data)[page]
+    ifd = _ifds(data)[0]
     (num_tags,) = struct.unpack_from("<H", data, ifd)
     for place in range(ifd + 2, ifd + 2 + 12 * num_tags, 12):
         if struct.unpack_from("<H", data, place) == (code,):

@@ -60,11 +60,11 @@ def convert(folder, target, *, backend="hdf5", workers=0, **options):
 
 
 @contextmanager
-def frequent_commits(interval=0.01):
+def frequent_commits():
     """Let every write have a journal, and commit often."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoints, "FIRST", interval)
-        patch.setattr(checkpoints, "INTERVAL", interval)
+        patch.setattr(checkpoints, "FIRST", 0.01)
+        patch.setattr(checkpoints, "INTERVAL", 0.01)
         patch.setattr(checkpoints, "LARGEST_SHARE", 1.0)
         patch.setattr(resuming, "LEAST_BYTES", 0)
         yield
@@ -140,15 +140,15 @@ def killed_after(function, seconds):
     os.waitpid(pid, 0)
 
 
-def slowly(seconds=0.02):
+def slowly():
     """Return a progress callback that makes a write take long."""
-    return lambda progress: time.sleep(seconds)
+    return lambda progress: time.sleep(0.02)
 
 
 def committed(target):
     """Return the corners of the chunks in the journal beside a target, by dataset."""
     found = {}
-    for earlier in find_earlier(target)[:1]:
+    for earlier in find_earlier(target)[0][:1]:
         for location, entries in earlier.journal.entries():
             found.setdefault(location, set()).update(entries.index.tolist())
     return found

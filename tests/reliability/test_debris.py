@@ -157,14 +157,14 @@ def _duration(folder: Path, target: Path, whole: Path | None, arguments: tuple[s
 # --- SIGINT and SIGTERM -------------------------------------------------------------------------
 
 
-def _check_end(ended: Ended, number: int, folder: Path, target: Path, *, was_there: bool) -> None:
+def _check_end(ended: Ended, number: int, folder: Path, target: Path) -> None:
     """Check that the process said one line, and left either all of the file or nothing."""
     word = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated"}[signal.Signals(number)]
     assert ended.code == 128 + number, ended
     assert hidden(folder) == [], ended
     is_complete = ended.err == f"{word}. '{target}' is complete.\n"
     assert is_complete or ended.err == f"{word}. No incomplete file was left.\n", ended
-    assert target.exists() == (is_complete or was_there)
+    assert target.exists() == is_complete
     if target.exists():
         assert series_of(target) == {"TwoPhotonSeries"}
 
@@ -172,7 +172,7 @@ def _check_end(ended: Ended, number: int, folder: Path, target: Path, *, was_the
 def _rounds_of_signals(folder, target, make: Callable[[int], Iterator[tuple[int, Ended]]]) -> None:
     for number in SIGNALS:
         for sent, ended in make(number):
-            _check_end(ended, sent, folder, target, was_there=False)
+            _check_end(ended, sent, folder, target)
             _remove(target)
 
 
@@ -243,7 +243,7 @@ def test_a_signal_at_the_end_of_a_write_ends_with_one_line(folder, target, momen
     arguments = _convert(target)
     for number in SIGNALS[: rounds(1, 2)]:
         ended = run(folder, *arguments, hook=MOMENTS[moment](number))
-        _check_end(ended, number, folder, target, was_there=False)
+        _check_end(ended, number, folder, target)
         # A signal is held back in the code that locks the file, up to the next tick of a timer; a
         # small file may become whole in that time.
         assert ("is complete" in ended.err) == target.exists()
@@ -274,7 +274,7 @@ def test_a_second_signal_does_not_break_the_removal(folder, target):
         files.flush = send
 
     ended = run(folder, *_convert(target), hook=hook)
-    _check_end(ended, signal.SIGTERM, folder, target, was_there=False)
+    _check_end(ended, signal.SIGTERM, folder, target)
 
 
 def test_an_interrupt_that_is_swallowed_is_raised_again(folder, target):
@@ -302,7 +302,7 @@ def test_an_interrupt_that_is_swallowed_is_raised_again(folder, target):
         locking.Lock.acquire = acquire
 
     ended = run(folder, *_convert(target), hook=hook)
-    _check_end(ended, signal.SIGINT, folder, target, was_there=False)
+    _check_end(ended, signal.SIGINT, folder, target)
 
 
 def test_a_signal_during_the_imports_ends_with_one_line(folder):
@@ -326,7 +326,7 @@ def test_a_signal_during_the_imports_ends_with_one_line(folder):
             assert series_of(target) == {"TwoPhotonSeries"}
         else:
             ended = Ended(code=process.returncode, out=out, err=err)
-            _check_end(ended, number, folder, target, was_there=False)
+            _check_end(ended, number, folder, target)
         _remove(target)
 
 

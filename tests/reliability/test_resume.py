@@ -143,7 +143,7 @@ def test_damaged_chunks_of_the_incomplete_file_are_written_again(backend, source
             convert(sources, target, backend=backend, workers=0, progress=slowly())
 
     assert killed_at(run, ("after a line of the journal", 3))
-    (earlier,) = find_earlier(target)
+    ((earlier,), _) = find_earlier(target)
     rng = np.random.default_rng(0)
     files = [earlier.partial]
     if earlier.partial.is_dir():

@@ -361,7 +361,7 @@ def test_the_command_line(bucket, movie, capsys):
     )
 
 
-def _expired_from(bucket, query, path, status=400):
+def _expired_from(bucket, query, path):
     """Let all requests fail after one whose query and path contain texts."""
     seen = []
 
@@ -370,7 +370,7 @@ def _expired_from(bucket, query, path, status=400):
             seen.append(environ["REQUEST_METHOD"] == "PUT")
         return any(seen)
 
-    bucket.app.faults.append(Fault(applies, status=status, code="ExpiredToken"))
+    bucket.app.faults.append(Fault(applies, status=400, code="ExpiredToken"))
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ _caches = _no_blocks_of_before
 NUM_PAGES = 40
 
 
-def _tiff(path, value, compression=None):
+def _tiff(path, value):
     movie = np.full((NUM_PAGES, 64, 64), value, np.uint16)
-    tifffile.imwrite(path, movie, photometric="minisblack", compression=compression, metadata=None)
+    tifffile.imwrite(path, movie, photometric="minisblack", metadata=None)
     return path.read_bytes()
 
 

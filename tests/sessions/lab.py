@@ -32,7 +32,7 @@ NWBFile:
 """
 
 
-def make_lab(folder: Path, per_format: int = 12, *, num_samples: int = 12) -> Path:
+def make_lab(folder: Path, per_format: int = 12) -> Path:
     """Write sessions of five formats, and return the path of their specification.
 
     Parameters
@@ -40,12 +40,8 @@ def make_lab(folder: Path, per_format: int = 12, *, num_samples: int = 12) -> Pa
     folder : pathlib.Path
     per_format : int
         Number of sessions of each format; each subject has two.
-    num_samples : int
-        Number of frames of each.
     """
-    recording = simulate_recording(
-        num_samples=num_samples, num_rows=24, num_columns=34, num_cells=3
-    )
+    recording = simulate_recording(num_samples=12, num_rows=24, num_columns=34, num_cells=3)
     rows = {row.name: row for row in builtin_rows()}
     subjects = ["participant_id\tspecies\tsex\tage\tstrain"]
     for letter, name in zip("TSIBC", FORMATS, strict=True):

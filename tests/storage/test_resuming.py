@@ -39,7 +39,7 @@ def interrupted(write, target, stop=3):
     """Interrupt a write, which is kept."""
     with pytest.raises(KeyboardInterrupt):
         write(target, resume=True, progress=Calls(stop))
-    assert len(find_earlier(target)) == 1
+    assert len(find_earlier(target)[0]) == 1
 
 
 def names_beside(target):
@@ -187,7 +187,7 @@ def test_data_that_cannot_be_compared_start_again(data, target, write, backend):
 
 def test_a_file_without_its_contents_starts_again(target, write):
     interrupted(write, target)
-    (earlier,) = find_earlier(target)
+    ((earlier,), _) = find_earlier(target)
     if earlier.partial.is_dir():
         for file in earlier.partial.rglob(".z*"):
             file.unlink()
@@ -203,7 +203,7 @@ def test_a_file_without_its_contents_starts_again(target, write):
 
 def test_a_torn_line_ends_the_journal(target, write):
     interrupted(write, target)
-    (earlier,) = find_earlier(target)
+    ((earlier,), _) = find_earlier(target)
     path = earlier.journal.path
     text = path.read_bytes()
     for length in range(1, len(text), 101):
@@ -220,7 +220,7 @@ def test_a_torn_line_ends_the_journal(target, write):
 def test_chunks_of_another_size_are_written_again(target, write, backend):
     """The journal states the stored bytes of each chunk."""
     interrupted(write, target)
-    (earlier,) = find_earlier(target)
+    ((earlier,), _) = find_earlier(target)
     if backend == "zarr":
         chunk = earlier.partial / DATA / "0.0.0"
         chunk.write_bytes(chunk.read_bytes()[:-1])
@@ -232,7 +232,7 @@ def test_chunks_of_another_size_are_written_again(target, write, backend):
 
 def test_the_times_and_identifiers_are_those_of_the_first_run(target, write):
     interrupted(write, target)
-    (earlier,) = find_earlier(target)
+    ((earlier,), _) = find_earlier(target)
     before = read(earlier.partial, "file_create_date")[0].tolist()
     write(target, resume=True)
     assert read(target, "file_create_date")[0].tolist() == before
@@ -307,7 +307,7 @@ def test_clean_removes_an_incomplete_file_with_its_journal(target, write):
 
 def test_a_journal_without_its_file_is_removed(target, write):
     interrupted(write, target)
-    (earlier,) = find_earlier(target)
+    ((earlier,), _) = find_earlier(target)
     text = earlier.journal.path.read_bytes()
     earlier.remove()
     earlier.journal.path.write_bytes(text)
@@ -323,7 +323,7 @@ def test_a_former_folder_is_not_taken_for_the_incomplete_one(target, write, back
         return write(target, overwrite=True, **options)
 
     interrupted(replace, target)
-    (earlier,) = find_earlier(target)
+    ((earlier,), _) = find_earlier(target)
     partial = earlier.partial
     if backend == "hdf5":  # files are not exchanged
         return
@@ -331,7 +331,7 @@ def test_a_former_folder_is_not_taken_for_the_incomplete_one(target, write, back
     partial.rename(aside)
     target.rename(partial)
     aside.rename(target)
-    assert find_earlier(target) == []
+    assert find_earlier(target)[0] == []
     assert names_beside(target) == [target.name]
 
 

@@ -53,10 +53,10 @@ class Counted(GenericDataChunkIterator):
         return self.values.dtype
 
 
-def nwbfile_of(data, name="movie"):
+def nwbfile_of(data):
     start = datetime.datetime(2024, 5, 17, 12, tzinfo=datetime.timezone.utc)
     nwbfile = NWBFile(session_description="d", identifier="i", session_start_time=start)
-    nwbfile.add_acquisition(TimeSeries(name=name, data=data, unit="a", rate=1.0))
+    nwbfile.add_acquisition(TimeSeries(name="movie", data=data, unit="a", rate=1.0))
     return nwbfile
 
 

@@ -58,8 +58,8 @@ def _array(folder, codec=None, *, location="start", **how):
     return folder
 
 
-def _replace_chunk(folder, chunk, position=1):
-    """Put the bytes of a chunk at the end of a shard, and name them in its index."""
+def _replace_chunk(folder, chunk):
+    """Put the bytes of another second chunk at the end of a shard, and name them in its index."""
     layout = layout_of(folder)
     file = folder.joinpath("c", *("0" * len(layout.shape)))
     content = file.read_bytes()
@@ -67,7 +67,7 @@ def _replace_chunk(folder, chunk, position=1):
     start = 0 if layout.is_index_first else len(content) - size
     index = np.frombuffer(content[start : start + size - 4], "<u8").reshape(-1, 2).copy()
     body = content[:start] + content[start + size :]
-    index[position] = (len(body) + (size if layout.is_index_first else 0), len(chunk))
+    index[1] = (len(body) + (size if layout.is_index_first else 0), len(chunk))
     stated = index.tobytes() + checksum(index.tobytes())
     parts = [stated, body, chunk] if layout.is_index_first else [body, chunk, stated]
     file.write_bytes(b"".join(parts))

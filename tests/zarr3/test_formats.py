@@ -242,7 +242,7 @@ def test_a_write_that_was_interrupted_is_resumed(tmp_path, small_shards):
     path = tmp_path / "a.nwb.zarr"
     with pytest.raises(KeyboardInterrupt):
         _write(path, Lazy(60, _interrupt))
-    (earlier,) = find_earlier(path)
+    ((earlier,), _) = find_earlier(path)
     assert (earlier.partial / DATA / "c/0/0/0").is_file()
     rest = Lazy()
     _write(path, rest)
@@ -258,7 +258,7 @@ def test_chunks_that_changed_meanwhile_are_written_again(tmp_path, small_shards)
     path = tmp_path / "a.nwb.zarr"
     with pytest.raises(KeyboardInterrupt):
         _write(path, Lazy(60, _interrupt))
-    (earlier,) = find_earlier(path)
+    ((earlier,), _) = find_earlier(path)
     shard = earlier.partial / DATA / "c/1/0/0"
     content = bytearray(shard.read_bytes())
     content[-5] ^= 1

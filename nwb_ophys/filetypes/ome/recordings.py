@@ -13,8 +13,6 @@ from nwb_ophys.errors import SourceArgumentError, SourceNotFoundError
 from nwb_ophys.filetypes.tiff.folders import tiff_files
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 
-OME_SUFFIXES = (".ome.tif", ".ome.tiff", ".ome.tf2", ".ome.tf8", ".ome.btf")
-
 
 def recordings_in(path: Path) -> list[Any]:
     """Return the OME-TIFF recordings of a path, each read from its first file."""

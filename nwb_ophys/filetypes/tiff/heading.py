@@ -13,7 +13,7 @@ import attrs
 from nwb_ophys.filetypes.tiff.pages import IMAGE_DESCRIPTION
 from nwb_ophys.outside import check_file
 
-MAKE, MODEL, SOFTWARE = 271, 272, 305
+SOFTWARE = 305
 _TEXT_TYPES = (1, 2)  # BYTE, which some use for text, and ASCII
 # Descriptions may have megabytes; their first lines identify the program that wrote them.
 _LONGEST = 1 << 16

@@ -18,8 +18,6 @@ from nwb_ophys.filetypes.tiff.kept_tables import KeptTables, Patterns
 from nwb_ophys.filetypes.tiff.page_table import PageTable
 from nwb_ophys.filetypes.tiff.table import read_page_table
 
-LONG_AGO = 1_500_000_000
-
 
 @pytest.fixture
 def count(monkeypatch: pytest.MonkeyPatch) -> list[Path]:

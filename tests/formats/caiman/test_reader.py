@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import h5py
 import numpy as np
 import pytest
+from edited_hdf5 import edit_hdf5
 from roiextractors import CaimanSegmentationExtractor
 from scipy.sparse import csc_matrix
 
@@ -22,17 +23,6 @@ RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7
 
 def _write(folder, **options):
     return write_caiman(folder / "estimates.hdf5", RECORDING, **options)
-
-
-def _edit(path, **values):
-    """Replace datasets; None takes them out."""
-    with h5py.File(path, "r+") as file:
-        for name, value in values.items():
-            name = name.replace("__", "/")
-            if name in file:
-                del file[name]
-            if value is not None:
-                file[name] = value
 
 
 def test_components_and_traces_are_those_that_were_written(tmp_path):
@@ -73,16 +63,16 @@ def test_acceptance_is_what_the_evaluation_found(tmp_path, accepted):
 def test_without_an_evaluation_nothing_is_said_of_acceptance(tmp_path):
     path = _write(tmp_path)
     assert CaimanExtractor(path).get_property_keys() == []
-    _edit(path, estimates__idx_components=None, estimates__idx_components_bad=None)
+    edit_hdf5(path, estimates__idx_components=None, estimates__idx_components_bad=None)
     assert CaimanExtractor(path).get_property_keys() == []
     empty = np.zeros(0)
-    _edit(path, estimates__idx_components=empty, estimates__idx_components_bad=empty)
+    edit_hdf5(path, estimates__idx_components=empty, estimates__idx_components_bad=empty)
     assert CaimanExtractor(path).get_property_keys() == []
 
 
 def test_only_one_of_the_lists_is_enough(tmp_path):
     path = _write(tmp_path, accepted=[1, 4])
-    _edit(path, estimates__idx_components_bad=None)
+    edit_hdf5(path, estimates__idx_components_bad=None)
     flags = CaimanExtractor(path).get_property("is_accepted", range(5))
     assert flags.tolist() == [False, True, False, False, True]
 
@@ -241,7 +231,7 @@ def test_components_of_volumes(tmp_path, num_cells):
 @pytest.mark.parametrize("dims", [[3072], [2, 2, 768, 1], 3072])
 def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
     path = _write(tmp_path)
-    _edit(path, params__data__dims=dims)
+    edit_hdf5(path, params__data__dims=dims)
     with pytest.raises(CorruptSourceError, match="params/data/dims must hold rows and columns"):
         CaimanExtractor(path)
 
@@ -275,7 +265,7 @@ def test_a_field_that_is_neither_plane_nor_volume(tmp_path, dims):
 )
 def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, message):
     path = _write(tmp_path, accepted=[1])
-    _edit(path, **values)
+    edit_hdf5(path, **values)
     with pytest.raises(CorruptSourceError, match=message) as caught:
         CaimanExtractor(path)
     assert f"'{path}'" in str(caught.value)
@@ -333,7 +323,7 @@ def test_traces_of_other_components_or_frames_are_left_out(tmp_path, values, los
     """Fault: after a merge by hand, F_dff of the former components made the file damaged."""
     path = _write(tmp_path)
     whole = _traces_of(path)
-    _edit(path, **{f"estimates__{name}": value for name, value in values.items()})
+    edit_hdf5(path, **{f"estimates__{name}": value for name, value in values.items()})
     extractor = _warned(path, message, "These traces are left out; compute them again in CaImAn")
     found = {n: each for n, each in extractor.get_traces_dict().items() if each is not None}
     assert set(found) == ALL - lost
@@ -347,8 +337,10 @@ def test_traces_of_other_components_or_frames_are_left_out(tmp_path, values, los
 
 def test_masks_without_any_trace(tmp_path):
     path = _write(tmp_path)
-    _edit(path, **{f"estimates__{name}": np.ones((7, 20)) for name in ("C", "YrA", "S", "F_dff")})
-    _edit(path, estimates__f=None)
+    edit_hdf5(
+        path, **{f"estimates__{name}": np.ones((7, 20)) for name in ("C", "YrA", "S", "F_dff")}
+    )
+    edit_hdf5(path, estimates__f=None)
     extractor = _warned(path, "C is of 7 components", "S is of 7 components")
     assert extractor.get_num_rois() == 5
     assert extractor.get_num_samples() == 0
@@ -356,9 +348,9 @@ def test_masks_without_any_trace(tmp_path):
 
 def test_residuals_under_their_other_name(tmp_path):
     path = _write(tmp_path)
-    _edit(path, estimates__YrA="NoneType")
+    edit_hdf5(path, estimates__YrA="NoneType")
     np.testing.assert_allclose(_traces_of(path)["raw"], RECORDING.fluorescence, rtol=1e-6)
-    _edit(path, estimates__R="NoneType")
+    edit_hdf5(path, estimates__R="NoneType")
     assert set(_traces_of(path)) == ALL - {"raw"}
 
 
@@ -366,7 +358,7 @@ def test_residuals_under_their_other_name(tmp_path):
 @pytest.mark.parametrize("name", ["C", "YrA", "S", "F_dff", "Cn", "f"])
 def test_what_is_none_is_absent(tmp_path, name, value):
     path = _write(tmp_path, accepted=[1])
-    _edit(path, **{f"estimates__{name}": value, "estimates__R": None})
+    edit_hdf5(path, **{f"estimates__{name}": value, "estimates__R": None})
     lost = {"C": {"raw", "denoised"}, "YrA": {"raw"}, "S": {"deconvolved"}, "F_dff": {"dff"}}
     lost |= {"f": {"background"}}
     extractor = CaimanExtractor(path)
@@ -380,7 +372,7 @@ def test_what_is_none_is_absent(tmp_path, name, value):
 @pytest.mark.parametrize("trace", NONE[:4], ids=str)
 def test_no_background_in_any_form(tmp_path, value, trace):
     path = _write(tmp_path)
-    _edit(path, estimates__b=value, estimates__f=trace)
+    edit_hdf5(path, estimates__b=value, estimates__f=trace)
     extractor = CaimanExtractor(path)
     assert extractor.get_background_ids() == []
     assert extractor.get_background_image_masks().shape == (*RECORDING.field_shape, 0)
@@ -400,12 +392,12 @@ def test_no_background_in_any_form(tmp_path, value, trace):
 def test_what_caiman_always_writes_is_missed(tmp_path, name):
     path = _write(tmp_path, accepted=[1])
     CaimanSegmentationInterface(path)
-    _edit(path, **{f"estimates__{name}": None})
+    edit_hdf5(path, **{f"estimates__{name}": None})
     with pytest.warns(UserWarning, match=f"has no estimates/{name}, which CaImAn normally writes"):
         CaimanSegmentationInterface(path)
     # Damage may turn a dataset into a link that leads nowhere, or into a type.
     for other in (h5py.SoftLink("/nowhere"), np.dtype("f8")):
-        _edit(path, **{f"estimates__{name}": other})
+        edit_hdf5(path, **{f"estimates__{name}": other})
         with pytest.raises(CorruptSourceError, match=f"member 'estimates/{name}' cannot be opened"):
             CaimanSegmentationInterface(path)
 
@@ -420,7 +412,7 @@ def test_a_file_of_another_program_misses_nothing(tmp_path):
 
 def test_a_trace_of_a_background_that_is_not_there(tmp_path):
     path = _write(tmp_path)
-    _edit(path, estimates__b="NoneType")
+    edit_hdf5(path, estimates__b="NoneType")
     extractor = _warned(path, "f is of 2 components, the background's footprints of 0")
     assert extractor.get_traces_dict()["background"] is None
 
@@ -452,7 +444,7 @@ def test_a_background_of_one_component(tmp_path, shape):
     path = _write(tmp_path, num_background_components=1)
     with h5py.File(path) as file:
         footprint, trace = file["estimates/b"][:, 0], file["estimates/f"][0]
-    _edit(path, estimates__b=footprint.reshape(shape), estimates__f=trace)
+    edit_hdf5(path, estimates__b=footprint.reshape(shape), estimates__f=trace)
     extractor = CaimanExtractor(path)
     expected = footprint.reshape(RECORDING.field_shape, order="F")
     np.testing.assert_array_equal(extractor.get_background_image_masks()[..., 0], expected)
@@ -470,7 +462,7 @@ def test_a_background_of_one_component(tmp_path, shape):
 )
 def test_a_background_that_does_not_fit_is_left_out(tmp_path, values):
     path = _write(tmp_path)
-    _edit(path, **values)
+    edit_hdf5(path, **values)
     extractor = _warned(path, "This is left out.", "f is of 2 components")
     assert extractor.get_num_rois() == 5
     assert extractor.get_background_ids() == []
@@ -484,7 +476,7 @@ def test_components_in_a_dense_matrix(tmp_path, dtype, monkeypatch):
         group = file["estimates/A"]
         parts = tuple(group[part][:] for part in ("data", "indices", "indptr"))
         dense = (csc_matrix(parts, shape=group["shape"][:]).toarray() * 10).astype(dtype)
-    _edit(path, estimates__A=dense)
+    edit_hdf5(path, estimates__A=dense)
     masks = CaimanExtractor(path).get_roi_image_masks()
     np.testing.assert_array_equal(masks, dense.reshape(*RECORDING.field_shape, -1, order="F"))
 
@@ -493,7 +485,7 @@ def test_components_in_float32_keep_their_precision(tmp_path):
     path = _write(tmp_path)
     with h5py.File(path) as file:
         data = file["estimates/A/data"][:].astype(np.float32)
-    _edit(path, estimates__A__data=data)
+    edit_hdf5(path, estimates__A__data=data)
     assert CaimanExtractor(path).get_roi_image_masks().dtype == np.float32
 
 
@@ -503,16 +495,16 @@ def test_the_field_is_stated_in_one_place(tmp_path, place, elsewhere):
     path = _write(tmp_path)
     places = ("params/data/dims", "dims", "estimates/dims")
     others = {each.replace("/", "__"): elsewhere for each in places if each != place}
-    _edit(path, **others)
+    edit_hdf5(path, **others)
     assert CaimanExtractor(path).get_frame_shape() == RECORDING.field_shape
-    _edit(path, **{place.replace("/", "__"): np.array(RECORDING.field_shape, "f8")})
+    edit_hdf5(path, **{place.replace("/", "__"): np.array(RECORDING.field_shape, "f8")})
     assert CaimanExtractor(path).get_frame_shape() == RECORDING.field_shape
 
 
 @pytest.mark.parametrize("value", [*NONE, "unknown", 0, np.nan, -1.0], ids=str)
 def test_the_rate_can_be_given(tmp_path, value):
     path = _write(tmp_path)
-    _edit(path, params__data__fr=value)
+    edit_hdf5(path, params__data__fr=value)
     with pytest.raises(CorruptSourceError, match=r"Give sampling_frequency, in samples") as caught:
         CaimanSegmentationInterface(path)
     assert f"'{path}'" in str(caught.value)
@@ -525,7 +517,7 @@ def test_the_rate_can_be_given(tmp_path, value):
 @pytest.mark.parametrize("value", [15, np.float32(15), np.array([15.0]), "15"], ids=repr)
 def test_the_rate_in_other_types(tmp_path, value):
     path = _write(tmp_path)
-    _edit(path, params__data__fr=value)
+    edit_hdf5(path, params__data__fr=value)
     assert CaimanExtractor(path).get_sampling_frequency() == 15
     with pytest.warns(
         UserWarning, match=r"states 15 Hz \(params/data/fr\); the given 10 Hz are used"
@@ -535,7 +527,7 @@ def test_the_rate_in_other_types(tmp_path, value):
 
 def test_the_rate_in_an_attribute(tmp_path):
     path = _write(tmp_path)
-    _edit(path, params__data__fr=None)
+    edit_hdf5(path, params__data__fr=None)
     with h5py.File(path, "a") as file:
         file["params/data"].attrs["fr"] = 15.0
     assert CaimanExtractor(path).get_sampling_frequency() == 15
@@ -544,10 +536,10 @@ def test_the_rate_in_an_attribute(tmp_path):
 def test_names_of_the_movie(tmp_path):
     path = _write(tmp_path)
     assert CaimanSegmentationInterface.movie_files(path) == ["recording.tif"]
-    _edit(path, params__data__fnames=np.array([b"/a/b_1.tif", b"C:\\data\\b_2.tif"]))
+    edit_hdf5(path, params__data__fnames=np.array([b"/a/b_1.tif", b"C:\\data\\b_2.tif"]))
     assert CaimanSegmentationInterface.movie_files(path) == ["b_1.tif", "b_2.tif"]
     for value in NONE:
-        _edit(path, params__data__fnames=value)
+        edit_hdf5(path, params__data__fnames=value)
         assert CaimanSegmentationInterface.movie_files(path) == []
     path.write_bytes(path.read_bytes()[:2000])
     assert CaimanSegmentationInterface.movie_files(path) == ()
@@ -582,8 +574,8 @@ def test_names_of_the_movie(tmp_path):
 )
 def test_other_values_that_do_not_fit_are_left_out(tmp_path, values, message):
     path = _write(tmp_path, accepted=[1])
-    _edit(path, estimates__discarded_components=None, estimates__W=None)
-    _edit(path, **{f"estimates__{name}": value for name, value in values.items()})
+    edit_hdf5(path, estimates__discarded_components=None, estimates__W=None)
+    edit_hdf5(path, **{f"estimates__{name}": value for name, value in values.items()})
     extractor = _warned(path, message, "This is left out.")
     assert set(_traces_in(extractor)) == ALL
 
@@ -594,7 +586,7 @@ def _traces_in(extractor):
 
 def test_decisions_by_hand_win_over_the_evaluation(tmp_path):
     path = _write(tmp_path, accepted=[0, 1])
-    _edit(path, estimates__accepted_list=[1, 3], estimates__rejected_list=[0])
+    edit_hdf5(path, estimates__accepted_list=[1, 3], estimates__rejected_list=[0])
     extractor = CaimanExtractor(path)
     assert extractor.get_property("is_accepted", range(5)).tolist() == [0, 1, 0, 1, 0]
     assert "is_rejected" not in extractor.get_property_keys()
@@ -604,8 +596,10 @@ def test_decisions_by_hand_win_over_the_evaluation(tmp_path):
 
 def test_decisions_by_hand_without_an_evaluation(tmp_path):
     path = _write(tmp_path)
-    _edit(path, estimates__accepted_list=np.array([1.0, 3.0]), estimates__rejected_list=np.zeros(0))
-    _edit(path, estimates__rejected_list=np.array([4]))
+    edit_hdf5(
+        path, estimates__accepted_list=np.array([1.0, 3.0]), estimates__rejected_list=np.zeros(0)
+    )
+    edit_hdf5(path, estimates__rejected_list=np.array([4]))
     nwbfile = CaimanSegmentationInterface(path).create_nwbfile(START)
     table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
     assert table["Accepted"].data[:].tolist() == [0, 1, 0, 1, 0]
@@ -617,7 +611,7 @@ def test_decisions_by_hand_without_an_evaluation(tmp_path):
 def test_a_list_of_other_components_makes_the_other_one_doubtful(tmp_path):
     """Lists that count from 1 show it in one of the two only."""
     path = _write(tmp_path, accepted=[0, 1])
-    _edit(path, estimates__idx_components=[1, 2], estimates__idx_components_bad=[3, 4, 5])
+    edit_hdf5(path, estimates__idx_components=[1, 2], estimates__idx_components_bad=[3, 4, 5])
     extractor = _warned(path, "idx_components_bad names the component 5, the masks are of 5")
     assert "is_accepted" not in extractor.get_property_keys()
 
@@ -625,7 +619,7 @@ def test_a_list_of_other_components_makes_the_other_one_doubtful(tmp_path):
 def test_components_in_neither_list_of_the_evaluation_are_undecided(tmp_path):
     """Components that a person added are in neither list."""
     path = _write(tmp_path, accepted=[0, 1])
-    _edit(path, estimates__idx_components_bad=[2, 3])
+    edit_hdf5(path, estimates__idx_components_bad=[2, 3])
     extractor = CaimanExtractor(path)
     assert extractor.get_property("is_accepted", range(5)).tolist() == [1, 1, 0, 0, 0]
     assert extractor.get_property("is_rejected", range(5)).tolist() == [0, 0, 1, 1, 0]
@@ -635,7 +629,7 @@ def test_the_baseline_of_the_ring_model_is_an_image(tmp_path):
     path = _write(tmp_path)
     rows, columns = RECORDING.field_shape
     values = np.arange(rows * columns, dtype=float)
-    _edit(path, estimates__b0=values)
+    edit_hdf5(path, estimates__b0=values)
     interface = CaimanSegmentationInterface(path)
     found = interface.extractor.get_images_dict()["baseline"]
     np.testing.assert_array_equal(found, values.reshape(rows, columns, order="F"))
@@ -647,5 +641,5 @@ def test_the_baseline_of_the_ring_model_is_an_image(tmp_path):
 def test_predictions_in_a_column(tmp_path):
     path = _write(tmp_path, accepted=[1])
     values = np.linspace(0, 1, 5)
-    _edit(path, estimates__cnn_preds=values[:, None])
+    edit_hdf5(path, estimates__cnn_preds=values[:, None])
     np.testing.assert_array_equal(CaimanExtractor(path).get_property("cnn_preds", range(5)), values)

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from edited_hdf5 import edit_hdf5
 from pynwb import NWBHDF5IO
 from roiextractors import CnmfeSegmentationExtractor
 from scipy.sparse import csc_matrix
@@ -37,17 +38,6 @@ def opened():
     yield open_
     for each in extractors:
         each.close()
-
-
-def _edit(path, **values):
-    """Replace parts of a file of version 7.3; None takes them out."""
-    with h5py.File(path, "r+") as file:
-        for name, value in values.items():
-            name = name.replace("__", "/")
-            if name in file:
-                del file[name]
-            if value is not None:
-                file[name] = value
 
 
 FORMS = [
@@ -164,7 +154,7 @@ def test_the_rate_is_not_that_of_the_analysis(tmp_path, opened):
 
 def test_the_first_variable_need_not_be_the_output(tmp_path, opened):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING, of_ciatah=True)
-    _edit(path, a_note=np.ones((1, 1)))
+    edit_hdf5(path, a_note=np.ones((1, 1)))
     with pytest.raises((KeyError, ValueError)):  # the fault
         CnmfeSegmentationExtractor(path)
     np.testing.assert_array_equal(opened(path).get_roi_image_masks(), MASKS)
@@ -205,11 +195,11 @@ def test_a_given_rate_stands_above_the_stated_one_and_is_told_of(tmp_path, opene
 
 def test_dff_of_the_components_is_read_and_that_of_others_left_out(tmp_path, opened):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING)
-    _edit(path, results__C_df=RECORDING.calcium / 2)
+    edit_hdf5(path, results__C_df=RECORDING.calcium / 2)
     extractor = opened(path)
     np.testing.assert_array_equal(extractor.get_traces_dict()["dff"][:], RECORDING.calcium / 2)
     extractor.close()
-    _edit(path, results__C_df=np.ones((20, 6)))
+    edit_hdf5(path, results__C_df=np.ones((20, 6)))
     with pytest.warns(
         UserWarning, match=r"C_df has the shape \(6, 20\), which does not fit 5 components"
     ):
@@ -218,11 +208,11 @@ def test_dff_of_the_components_is_read_and_that_of_others_left_out(tmp_path, ope
 
 def test_the_field_is_that_of_the_image_where_no_option_says_it(tmp_path, opened):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING)
-    _edit(path, results__options=None)
+    edit_hdf5(path, results__options=None)
     extractor = opened(path)
     np.testing.assert_array_equal(extractor.get_roi_image_masks(), MASKS)
     extractor.close()
-    _edit(path, results__Cn=None, results__PNR=None)
+    edit_hdf5(path, results__Cn=None, results__PNR=None)
     with pytest.raises(CorruptSourceError, match="how many rows and columns"):
         CnmfeExtractor(path)
 
@@ -281,7 +271,7 @@ def test_the_object_neuron_is_named(tmp_path):
 )
 def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, message):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING)
-    _edit(path, **values)
+    edit_hdf5(path, **values)
     with pytest.raises(CorruptSourceError, match=message) as caught:
         CnmfeExtractor(path)
     assert f"'{path}'" in str(caught.value)
@@ -319,7 +309,7 @@ def test_damaged_sparse_matrices_are_refused_when_they_are_opened(
 @pytest.mark.parametrize("tags", [[0, 0, 0, 0, 0], [0, 3, 0, 8, 0]])
 def test_tags_are_a_column_and_no_acceptance(tmp_path, opened, tags):
     path = write_cnmfe(tmp_path / "a.mat", RECORDING)
-    _edit(path, results__tags=np.array([tags], np.uint16))
+    edit_hdf5(path, results__tags=np.array([tags], np.uint16))
     extractor = opened(path)
     assert "is_accepted" not in extractor.get_property_keys()
     if any(tags):

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from edited_hdf5 import edit_hdf5
 from roiextractors.extractors.schnitzerextractor import (
     LegacyExtractSegmentationExtractor,
     NewExtractSegmentationExtractor,
@@ -35,17 +36,6 @@ def opened():
     yield open_
     for each in extractors:
         each.close()
-
-
-def _edit(path, **values):
-    """Replace parts of a file of version 7.3; None takes them out."""
-    with h5py.File(path, "r+") as file:
-        for name, value in values.items():
-            name = name.replace("__", "/")
-            if name in file:
-                del file[name]
-            if value is not None:
-                file[name] = value
 
 
 FORMS = [
@@ -103,7 +93,7 @@ def test_weights_are_searched_in_slabs(tmp_path, opened, monkeypatch):
     monkeypatch.setattr("nwb_ophys.filetypes.matlab.rois._SLAB_BYTES", 1)
     path = write_extract(tmp_path / "a.mat", RECORDING)
     for chunks in ((5, 64, 7), (1, 64, 48), (2, 5, 48), None):
-        _edit(path, output__spatial_weights=None)
+        edit_hdf5(path, output__spatial_weights=None)
         with h5py.File(path, "r+") as file:
             file.create_dataset("output/spatial_weights", data=MASKS.T, chunks=chunks)
         extractor = opened(path)
@@ -117,7 +107,7 @@ def test_flat_weights_are_searched_in_slabs(tmp_path, opened, monkeypatch, chunk
     monkeypatch.setattr("nwb_ophys.filetypes.matlab.rois._SLAB_BYTES", 4000)
     path = write_extract(tmp_path / "a.mat", RECORDING)
     flat = MASKS.reshape(-1, 5, order="F").T
-    _edit(path, output__spatial_weights=None)
+    edit_hdf5(path, output__spatial_weights=None)
     with h5py.File(path, "r+") as file:
         file.create_dataset("output/spatial_weights", data=flat, chunks=chunks)
     sizes = []
@@ -186,7 +176,7 @@ def test_masks_of_old_versions_are_not_transposed(tmp_path, opened):
 
 def test_cells_first_is_a_form_of_old_versions(tmp_path, opened):
     path = write_extract(tmp_path / "a.mat", RECORDING, version="0.5.0")
-    _edit(path, extractAnalysisOutput__filters=np.moveaxis(MASKS, -1, 0).T)
+    edit_hdf5(path, extractAnalysisOutput__filters=np.moveaxis(MASKS, -1, 0).T)
     np.testing.assert_array_equal(opened(path).get_roi_image_masks(), MASKS)
 
 
@@ -228,7 +218,7 @@ def test_a_cell_without_a_mask_is_not_called_rejected(tmp_path, opened):
     path = write_extract(tmp_path / "a.mat", RECORDING)
     empty = MASKS.copy()
     empty[..., 3] = 0
-    _edit(path, output__spatial_weights=empty.T, output__info__cellcheck=None)
+    edit_hdf5(path, output__spatial_weights=empty.T, output__info__cellcheck=None)
     extractor = opened(path)
     assert extractor.get_property_keys() == []
     assert extractor.get_num_rois() == 5
@@ -305,7 +295,7 @@ def test_what_the_file_states_is_described(tmp_path):
 
 def test_an_image_of_another_shape_is_left_out_with_a_warning(tmp_path, opened):
     path = write_extract(tmp_path / "a.mat", RECORDING)
-    _edit(path, output__info__max_image=np.ones((32, 24)))
+    edit_hdf5(path, output__info__max_image=np.ones((32, 24)))
     with pytest.warns(UserWarning, match=r"info/max_image has \(24, 32\) pixels.*\(48, 64\)"):
         extractor = opened(path)
     assert list(extractor.get_images_dict()) == ["summary_image", "f_per_pixel"]
@@ -376,7 +366,7 @@ def test_scipy_is_asked_for_only_by_old_files(tmp_path, opened, monkeypatch):
 )
 def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, message):
     path = write_extract(tmp_path / "a.mat", RECORDING)
-    _edit(path, **values)
+    edit_hdf5(path, **values)
     with pytest.raises(CorruptSourceError, match=message) as caught:
         ExtractExtractor(path, 7.5)
     assert f"'{path}'" in str(caught.value)
@@ -384,7 +374,7 @@ def test_what_is_wrong_within_a_file_is_named_with_its_path(tmp_path, values, me
 
 def test_a_sparse_matrix_without_any_image_has_no_field(tmp_path):
     path = write_extract(tmp_path / "a.mat", RECORDING, sparse=True)
-    _edit(path, output__info=None)
+    edit_hdf5(path, output__info=None)
     with pytest.raises(CorruptSourceError, match="how many rows and columns the field has"):
         ExtractExtractor(path, 7.5)
 

@@ -14,7 +14,6 @@ from header_facts.places import only
 from header_facts.table import Fact, Table
 
 FILE = "*.stk"
-MS = "ms"
 
 
 @attrs.frozen
@@ -66,27 +65,6 @@ class Wavelength:
             num_planes = tiff.pages[0].tags[33630].count
         for plane in range(num_planes):
             Long(33630, 2 * plane, is_fraction=True).put(folder, value)
-
-
-@attrs.frozen
-class Units:
-    """Text of the unit of the calibration, of the same number of letters."""
-
-    def _place(self, path: Path) -> int:
-        return Long(33628, 7, is_behind=True)._place(path) + 4
-
-    def get(self, folder: Path) -> Any:
-        """Return the text."""
-        path = only(folder, FILE)
-        return path.read_bytes()[self._place(path) :].split(b"\0")[0].decode("latin-1")
-
-    def put(self, folder: Path, value: Any) -> None:
-        """Replace the text."""
-        path = only(folder, FILE)
-        data = bytearray(path.read_bytes())
-        place = self._place(path)
-        data[place : place + 2] = value.encode("latin-1")
-        path.write_bytes(bytes(data))
 
 
 def _fraction(pair: Any) -> float:

@@ -8,6 +8,7 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+from edited_hdf5 import edit_hdf5
 from pynwb import NWBHDF5IO, validate
 
 import nwb_ophys
@@ -38,17 +39,6 @@ def write(folder, order="F", stem="recording_memmap_", shifts=RIGID, **options):
     options = {"memory_map": f"/data/{path.name}", "shifts": shifts} | options
     write_caiman(folder / "results.hdf5", RECORDING, **options)
     return path
-
-
-def edit(path, **values):
-    """Replace datasets; None takes them out."""
-    with h5py.File(path, "r+") as file:
-        for name, value in values.items():
-            name = name.replace("__", "/")
-            if name in file:
-                del file[name]
-            if value is not None:
-                file[name] = value
 
 
 def stack_of(nwbfile, name="CorrectedImageStack"):
@@ -123,9 +113,9 @@ def test_shifts_of_patches(tmp_path, form):
     """Their mean is the shift of the frame; those of the patches lie beside the stack."""
     path = write(tmp_path, shifts=PATCHES)
     if form == "axes last":  # as the online algorithm stores them
-        edit(tmp_path / "results.hdf5", estimates__shifts=np.moveaxis(PATCHES, 0, -1))
+        edit_hdf5(tmp_path / "results.hdf5", estimates__shifts=np.moveaxis(PATCHES, 0, -1))
     elif form == "own names":
-        edit(
+        edit_hdf5(
             tmp_path / "results.hdf5",
             estimates__shifts=np.zeros(0),
             motion_correction__x_shifts_els=PATCHES[0],
@@ -181,7 +171,7 @@ def test_several_files_whose_maps_state_their_frames(tmp_path):
 @pytest.mark.parametrize("fnames", [[b"a.tif", b"b.tif"], b"NoneType", [b"x.mmap"]])
 def test_an_unknown_original_must_be_named(tmp_path, fnames):
     path = write(tmp_path)
-    edit(tmp_path / "results.hdf5", params__data__fnames=fnames)
+    edit_hdf5(tmp_path / "results.hdf5", params__data__fnames=fnames)
     interface = MemmapImagingInterface(path, sampling_frequency=7.5)
     with pytest.warns(UserWarning, match="as the option 'original'. The movie is written as a"):
         nwbfile = interface.create_nwbfile(START)
@@ -227,7 +217,7 @@ def test_volumes(tmp_path):
 )
 def test_shifts_that_are_not_of_the_map(tmp_path, values):
     path = write(tmp_path)
-    edit(tmp_path / "results.hdf5", **values)
+    edit_hdf5(tmp_path / "results.hdf5", **values)
     interface = MemmapImagingInterface(path, sampling_frequency=7.5)
     assert interface.registration is None
     assert list(interface.create_nwbfile(START).acquisition) == ["TwoPhotonSeries"]
@@ -238,7 +228,7 @@ def test_shifts_that_are_not_of_the_map(tmp_path, values):
 
 def test_shifts_found_in_the_map_itself_were_not_applied_to_it(tmp_path):
     path = write(tmp_path)
-    edit(tmp_path / "results.hdf5", params__data__fnames=[path.name.encode()], mmap_file=None)
+    edit_hdf5(tmp_path / "results.hdf5", params__data__fnames=[path.name.encode()], mmap_file=None)
     assert MemmapImagingInterface(path, sampling_frequency=7.5).registration is None
 
 

@@ -31,10 +31,10 @@ GAP = 2
 FLYTO = -7
 
 
-def _regions(samples: int = 5, planes: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+def _regions(planes: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     return {
-        name: rng.integers(0, 4000, (samples, region[0], 8, planes)).astype("int16")
+        name: rng.integers(0, 4000, (5, region[0], 8, planes)).astype("int16")
         for name, region in REGIONS.items()
     }
 
