@@ -226,9 +226,13 @@ def open_raw(
     path: Path, experiment: ThorExperiment, channel: str, allow_truncated: bool = False
 ) -> tuple[TiffPageReader, Integers]:
     """Return the reader of a raw file, and the pages of a channel, of shape (samples, planes)."""
-    rows, columns = experiment.count("LSM", "pixelY"), experiment.count("LSM", "pixelX")
+    rows, columns = experiment.image_shape
     if rows < 1 or columns < 1:
-        raise SourceError(f"'{experiment.path}' states no pixelX and pixelY; add them there.")
+        names = "width and height of the Camera" if experiment.is_of_camera else "pixelX and pixelY"
+        raise SourceError(
+            f"'{experiment.path}' states no {names}, without which the frames of '{path.name}' "
+            "have no shape; add them to a copy of the file."
+        )
     size = path.stat().st_size
     number, rest = divmod(size, rows * columns * 2)
     names = _raw_channels(experiment, number)
@@ -258,7 +262,7 @@ def _warn_of_more_frames(
     several = f" It also states {planes} planes in each frame (NumberOfPlanes)." * (planes > 1)
     warnings.warn(
         f"'{experiment.path}' states {stated} frames, but '{path}' has {count}, if it has the "
-        f"channels {', '.join(names)} and frames of {experiment.count('LSM', 'pixelY')} rows. "
+        f"channels {', '.join(names)} and frames of {experiment.image_shape[0]} rows. "
         f"Check whether its frames and channels are divided rightly.{several}",
         UserWarning,
         stacklevel=4,
