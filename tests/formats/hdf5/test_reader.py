@@ -19,6 +19,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from nwb_ophys.extractors.axes import note_time_last
 from nwb_ophys.formats.hdf5.reader import Hdf5MovieExtractor, find_hdf5_movie
 from nwb_ophys.storage.backends.hdf5_reading import ChunkReader
 from nwb_ophys.testing import write_hdf5
@@ -333,5 +334,7 @@ def test_time_that_is_likely_the_last_axis(path):
     assert find_hdf5_movie(path, dimension_order="YXT").axes.size("T") == 6
     with pytest.warns(UserWarning, match=note + "np.moveaxis"):
         NumpyImagingInterface(np.zeros((40, 40, 6), "u1"), sampling_frequency=9.0)
-    write_hdf5(path, np.zeros((40, 40, 40), "u1"))
-    find_hdf5_movie(path)
+    with pytest.warns(UserWarning, match=r"If it is 2305 frames of 40 x 50 pixels"):
+        note_time_last("it", (40, 50, 2305), "")
+    for shape in ((40, 40, 40), (40, 50, 2304), (3000, 50, 2305), (40, 700, 2305)):
+        note_time_last("it", shape, "")
