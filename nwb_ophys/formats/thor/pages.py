@@ -74,10 +74,14 @@ def open_images(
     # The files of a fast sweep, or a file of all frames, may be numbered along time only.
     if len(planes) == 1 and (experiment.is_streaming or pages_of_one > 1):
         number = reader.num_pages if limit is None else min(limit, reader.num_pages)
+        _warn_of_more_images(experiment, number, experiment.num_frames, folder)
         return reader, _split_volumes(experiment, number, folder, allow_truncated)
     _check_planes(experiment, len(times), len(planes), folder)
     volume = max(len(planes), experiment.num_planes)
     _check_number(experiment, len(paths), volume, folder, allow_truncated)
+    size = experiment.num_planes + experiment.num_flyback
+    stated = experiment.num_frames // size * volume
+    _warn_of_more_images(experiment, len(paths), stated, folder)
     pages = np.arange(len(paths), dtype=np.int64).reshape(len(times), len(planes))
     return reader, pages[:, : experiment.num_planes]
 
@@ -191,6 +195,18 @@ def _check_number(
     warnings.warn(f"{message}: it was stopped.", UserWarning, stacklevel=4)
 
 
+def _warn_of_more_images(experiment: ThorExperiment, found: int, stated: int, folder: Path) -> None:
+    """Warn of more images than stated: a longer recording may have left some in the folder."""
+    if 0 < stated < found:
+        warnings.warn(
+            f"'{experiment.path}' states {counted(stated, 'frame')}, but '{folder}' has {found} of "
+            "a channel, which are all read. The last ones may be of an earlier recording in this "
+            "folder; move those away.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _split_volumes(
     experiment: ThorExperiment,
     number: int,
@@ -228,9 +244,9 @@ def open_raw(
     """Return the reader of a raw file, and the pages of a channel, of shape (samples, planes)."""
     rows, columns = experiment.image_shape
     if rows < 1 or columns < 1:
-        names = "width and height of the Camera" if experiment.is_of_camera else "pixelX and pixelY"
+        sizes = "width and height of the Camera" if experiment.is_of_camera else "pixelX and pixelY"
         raise SourceError(
-            f"'{experiment.path}' states no {names}, without which the frames of '{path.name}' "
+            f"'{experiment.path}' states no {sizes}, without which the frames of '{path.name}' "
             "have no shape; add them to a copy of the file."
         )
     size = path.stat().st_size

@@ -392,6 +392,16 @@ def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatc
         assert extractor.channel_name == "C"
 
 
+def test_an_axis_within_another_one_is_named(tmp_path):
+    """Fault: the images of each lifetime were samples, without a word."""
+    within = '<Modulo><ModuloAlongT Type="lifetime" Unit="ps" Step="100" End="500"/></Modulo>'
+    sizes = 'SizeX="4" SizeY="4" SizeC="1" SizeZ="1" SizeT="6"'
+    image = f'<Image><Pixels DimensionOrder="XYCZT" Type="uint8" {sizes}/></Image>'
+    text = f"<OME>{image}<StructuredAnnotations>{within}</StructuredAnnotations></OME>"
+    with pytest.warns(UserWarning, match=r"T also counts 'lifetime' \(ModuloAlongT\).* samples"):
+        parse_ome_xml(tmp_path, text)
+
+
 def test_units_that_are_not_known_are_named(tmp_path):
     """Fault: times and sizes in such a unit were left out without a word."""
     movie = np.zeros((3, 4, 5), np.uint16)

@@ -468,6 +468,19 @@ def test_opening_reads_no_pixels(tmp_path):
     extractor.close()
 
 
+@pytest.mark.parametrize(("planes", "streaming"), [((), True), ((4,), True), ((4,), False)])
+def test_more_images_than_stated_cause_a_warning(tmp_path, planes, streaming):
+    """Fault: images that a longer recording left in the folder were joined without a word."""
+    movie = _movie(3, 10, 7, *planes)
+    folder = write_thor(tmp_path / "a", movie, is_streaming=streaming, sampling_frequency=2)
+    write_thor(folder, movie[:2], is_streaming=streaming, sampling_frequency=2)
+    xml = folder / "Experiment.xml"
+    xml.write_text(xml.read_text().replace('intervalSec="0"', 'intervalSec="9"'))
+    size = 4 if planes else 1
+    with pytest.warns(UserWarning, match=rf"states {2 * size} frames, but .* has {3 * size} of a"):
+        ThorExtractor(folder).close()
+
+
 def test_more_frames_than_stated_cause_a_warning(tmp_path):
     """Planes that were scanned at once lie one below the other in each frame of a raw file."""
     folder = write_thor(
