@@ -213,6 +213,22 @@ def test_rate_that_is_stated_given_or_neither(path):
     extractor.close()
 
 
+@pytest.mark.parametrize("place", ["mov", "/", "frameRate"])
+def test_a_rate_of_another_name_is_named(path, place):
+    """Fault: a given rate replaced one that the file states, without a word."""
+    write_hdf5(path, MOVIE, sampling_frequency=None)
+    with h5py.File(path, "a") as file:
+        if place == "frameRate":
+            file[place] = [[7.5]]
+        else:
+            file[place].attrs["frameRate"] = 7.5
+    with pytest.raises(SourceArgumentError, match=r"unknown \(it states frameRate = 7\.5, "):
+        opened(path)
+    with pytest.warns(UserWarning, match=r"7.5 Hz \(frameRate\); the given 5 Hz are used"):
+        opened(path, sampling_frequency=5.0).close()
+    opened(path, sampling_frequency=7.5).close()
+
+
 @pytest.mark.parametrize("wrong", ["thirty", [1.0, 2.0], np.nan])
 def test_a_rate_that_is_no_number(path, wrong):
     write_hdf5(path, MOVIE, sampling_frequency=None)
