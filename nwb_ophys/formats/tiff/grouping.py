@@ -102,8 +102,8 @@ def _notes_of_others(
             name = first.paths[0].name
             notes.append(
                 f"{_listed([later])} in '{folder.path}' may continue '{name}', and are not joined "
-                "to it. To read all of them as one movie, give the folder with a pattern: files="
-                f"'{first.paths[0].stem}*{first.paths[0].suffix}' (--option files=…)."
+                "to it. To read all of them as one movie, give the folder with files=PATTERN "
+                f"(--option files='{first.paths[0].stem}*{first.paths[0].suffix}')."
             )
     return notes
 
