@@ -17,6 +17,8 @@ from nwb_ophys.extractors.ranges import check_index, check_range
 _LETTERS = {"T": "time", "C": "channels", "Z": "planes", "Y": "rows", "X": "columns"}
 # Smaller frames are those of tests, or of lines.
 _FEWEST_ROWS = 32
+# Longer rows are those of mosaics, which are about as high.
+_MOST_COLUMNS = 2304
 
 
 @attrs.frozen
@@ -66,9 +68,11 @@ class MovieAxes:
 
 
 def note_time_last(what: str, shape: tuple[int, ...], remedy: str) -> None:
-    """Warn of three axes of which the first two are equal: rows and columns of square frames.
+    """Warn of three axes of which the last is likely time, as MATLAB and others keep it.
 
-    MATLAB and others keep time last. A movie with as many frames as rows is rare.
+    So if the first two are equal, as the rows and columns of square frames are, or if rows would be
+    longer than those of any usual sensor, and far longer than the frame is high. A movie with as
+    many frames as rows is rare.
 
     Parameters
     ----------
@@ -78,7 +82,11 @@ def note_time_last(what: str, shape: tuple[int, ...], remedy: str) -> None:
     remedy : str
         Advice for an array whose last axis is time.
     """
-    if len(shape) != 3 or shape[0] != shape[1] or shape[1] == shape[2] or shape[0] < _FEWEST_ROWS:
+    if len(shape) != 3 or min(shape[:2]) < _FEWEST_ROWS:
+        return
+    is_square = shape[0] == shape[1] != shape[2]
+    is_long = shape[2] > max(_MOST_COLUMNS, 4 * shape[1], shape[0])
+    if not is_square and not is_long:
         return
     warnings.warn(
         f"{what} has the shape {tuple(shape)}, which is read as {shape[0]} frames of {shape[1]} "

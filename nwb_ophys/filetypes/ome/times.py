@@ -14,6 +14,9 @@ from nwb_ophys.timing import LONGEST_S
 
 # Relative difference up to which two rates are equal except for rounding and jitter.
 TOLERANCE = 0.01
+_ROUNDING_S = 2e-3
+# Part of the steps of a recording that may be pauses; more of them are its own rhythm.
+_MOST_PAUSES = 0.25
 
 
 def sample_times(
@@ -49,10 +52,16 @@ def sample_times(
 
 
 def mean_rate(times: npt.NDArray[np.float64] | None) -> float | None:
-    """Return the mean rate of times in Hz; None for fewer than two times."""
+    """Return the mean rate of times in Hz, without few pauses; None for fewer than two times."""
     if times is None or len(times) < 2:
         return None
-    return float((len(times) - 1) / (times[-1] - times[0]))
+    steps = np.diff(times)
+    usual = float(np.median(steps))
+    # Times in whole milliseconds have steps that differ by one.
+    is_pause = steps > usual + np.maximum(usual / 2, _ROUNDING_S)
+    if 0 < is_pause.mean() <= _MOST_PAUSES:
+        return float(1 / steps[~is_pause].mean())
+    return float(len(steps) / (times[-1] - times[0]))
 
 
 def select_rate(

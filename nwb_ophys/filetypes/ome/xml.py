@@ -58,6 +58,7 @@ def parse_ome_xml(path: Path, text: str) -> OmeDocument:
         raise CorruptSourceError(
             f"'{path}': the root of its XML is <{_name(root)}>, not <OME>; give an OME-TIFF."
         )
+    _warn_of_axes_within(path, root)
     elsewhere = next(_children(root, "BinaryOnly"), None)
     instruments = {each.get("ID"): each for each in _children(root, "Instrument")}
     return OmeDocument(
@@ -65,6 +66,23 @@ def parse_ome_xml(path: Path, text: str) -> OmeDocument:
         metadata_file=None if elsewhere is None else elsewhere.get("MetadataFile"),
         images=tuple(_image(path, each, instruments) for each in _children(root, "Image")),
     )
+
+
+def _warn_of_axes_within(path: Path, root: Element) -> None:
+    """Warn of further axes whose images are stored along T, Z or C, such as those of lifetimes."""
+    annotations = _child(root, "StructuredAnnotations")
+    for element in () if annotations is None else annotations.iter():
+        axis = _name(element).removeprefix("ModuloAlong")
+        if axis in ("T", "Z", "C") and axis != _name(element):
+            kind = element.get("Type") or element.get("TypeDescription") or "another axis"
+            read = {"T": "samples", "Z": "planes", "C": "channels"}[axis]
+            warnings.warn(
+                f"'{path}' states that its axis {axis} also counts {shown(kind)} "
+                f"(ModuloAlong{axis}). All its images along {axis} are read as {read}; save those "
+                "of one value, or their sum, as a recording of its own.",
+                UserWarning,
+                stacklevel=3,
+            )
 
 
 def _name(element: Element) -> str:

@@ -48,6 +48,10 @@ _DATES = {
 _CLOCK = re.compile(r"(?!00)(?:[01]\d|2[0-3])(?:[0-5]\d){2}")
 _ENDS_WITH_DATE = re.compile(r"(\d{2}|#)[-_T ]?$")
 
+# The end of the name of a file that continues another one, such as _X2, @0001 and _1. More digits
+# are those of a date or a time.
+_CONTINUES = re.compile(r"(?:[ _.@-]+[a-z]{0,6}[ _.-]?|[a-z]{1,6}[_.-]?)?\d{1,5}", re.IGNORECASE)
+
 # Fewer steps of a counter do not show its interval; up to this number, it counts one by one.
 _FEWEST_STEPS, _LARGEST_COUNT = 3, 9
 
@@ -116,6 +120,27 @@ def named_series(paths: Iterable[Path]) -> list[NamedSeries]:
         alike.setdefault(name.template, []).append(name)
     found = [series for names in alike.values() for series in _by_counter(names)]
     return sorted(found, key=lambda series: natural_order(series.paths[0].name))
+
+
+def continues(later: NamedSeries, first: NamedSeries) -> bool:
+    """Return whether the names of a series are that of a single file with a number added.
+
+    So programs name the later files of a movie whose first file has no number.
+
+    Parameters
+    ----------
+    later, first : NamedSeries
+    """
+    if len(first.paths) != 1 or later.tokens != first.tokens or later is first:
+        return False
+    stem = first.paths[0].stem.lower()
+    for path in later.paths:
+        own = path.stem.lower()
+        added = own[len(stem) :] if own.startswith(stem) else ""
+        # Another digit behind a number makes another number.
+        if not _CONTINUES.fullmatch(added) or (stem[-1:] + added[0]).isdigit():
+            return False
+    return True
 
 
 @attrs.frozen(kw_only=True)

@@ -40,6 +40,12 @@ USUAL_NAME = "mov"
 _MAX_CHANNELS = 4
 _MOST_LISTED = 10
 _MATLAB_CLASS = "MATLAB_class"
+# Names, in small letters and without underscores, under which programs state a rate in Hz. None of
+# them is used, since the rate may be that of another device; a note names it.
+_OTHER_RATES = (
+    *("framerate", "fps", "imagingrate", "samplingrate", "samplingfrequency"),
+    *("samplerate", "framefrequency", "framespersecond", "volumerate"),
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -57,6 +63,8 @@ class Hdf5Movie:
         Samples per second in Hz, from the attribute ``fr`` of the dataset.
     start_time : float
         Time of the first sample in s, from the attribute ``start_time``; 0 if not stated.
+    other_rate : tuple of str and float, or None
+        Name and value of an attribute, or of a dataset of one number, that may be a rate.
     """
 
     path: Path
@@ -65,6 +73,7 @@ class Hdf5Movie:
     dtype: np.dtype[Any]
     rate: float | None
     start_time: float
+    other_rate: tuple[str, float] | None = None
 
 
 def movie_datasets(datasets: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> list[str]:
@@ -205,7 +214,36 @@ def find_hdf5_movie(
             dtype=dataset.dtype,
             rate=_stated_number(dataset, "fr") or None,
             start_time=_start_time(dataset, what),
+            other_rate=_other_rate(dataset),
         )
+
+
+def _other_rate(dataset: h5py.Dataset) -> tuple[str, float] | None:
+    """Return name and value of what may be a rate beside a dataset, its own attributes first."""
+    places = [dataset, dataset.parent, dataset.file]
+    for place in places:
+        for name in place.attrs:
+            value = _stated_number(place, name) if _names_a_rate(name) else None
+            if value is not None and value > 0:
+                return name, value
+    for group in places[1:]:
+        for name in filter(_names_a_rate, group):
+            value = _single_number(group.get(name))
+            if value is not None and value > 0:
+                return name, value
+    return None
+
+
+def _names_a_rate(name: str) -> bool:
+    return name.lower().replace("_", "") in _OTHER_RATES
+
+
+def _single_number(found: Any) -> float | None:
+    """Return the value of a dataset of one number; None for anything else."""
+    if not isinstance(found, h5py.Dataset) or found.size != 1 or found.dtype.kind not in "iuf":
+        return None
+    value = float(found[()].item())
+    return value if math.isfinite(value) else None
 
 
 def _start_time(dataset: h5py.Dataset, what: str) -> float:
@@ -351,11 +389,15 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
     ) -> None:
         rate = sampling_frequency or movie.rate
         warn_of_stated_rate(movie.path, sampling_frequency, movie.rate, f"fr of '{movie.name}'")
+        other = movie.other_rate
+        if other is not None:
+            warn_of_stated_rate(movie.path, sampling_frequency, other[1], other[0])
         if rate is None:
+            known = f" (it states {other[0]} = {other[1]:g}, which may be wrong)" if other else ""
             require_rate(
                 SourceArgumentError(
                     f"'{movie.name}' in '{movie.path}' has no attribute fr above 0, so the rate is "
-                    "unknown; give sampling_frequency, in samples per second."
+                    f"unknown{known}; give sampling_frequency, in samples per second."
                 )
             )
         elif sampling_frequency is None:

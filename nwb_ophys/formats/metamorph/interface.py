@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import SourceError, counted, first_of
 from nwb_ophys.filetypes.ome.recordings import grid_spacing
 from nwb_ophys.filetypes.tiff.folders import first_heading
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
@@ -221,12 +221,26 @@ def _warn_of_absent_parts(series: Mapping[MetaMorphName, Sequence[Path]]) -> Non
             )
 
 
+def _warn_of_more_times(files: Sequence[Path], times: Sequence[int]) -> None:
+    """Warn of files of times that the ``.nd`` file does not state, such as an earlier series."""
+    if times:
+        shown = first_of([f"t{time}" for time in times], 5)
+        warnings.warn(
+            f"'{files[0].parent}' has {counted(len(times), 'file')} of times that the .nd file "
+            f"beside '{files[0].name}' does not state ({shown}), which are read. They may be of an "
+            "earlier acquisition with the same name; move those away.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _check_numbers(files: Sequence[Path], stated: Collection[int]) -> None:
     """Warn of times of a series without a file: stated ones, or between the first and the last."""
     numbers = {parse_name(file).time for file in files} - {None}
     known = {number for number in numbers if number is not None}
     expected = set(stated) or (set(range(min(known), max(known))) if known else set())
     missing = sorted(expected - known) if known else []
+    _warn_of_more_times(files, sorted(known - set(stated)) if stated else [])
     if not missing:
         return
     shown = ", ".join(f"t{number}" for number in missing[:5])

@@ -153,7 +153,7 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
     columns = _num_columns(path, info, rows)
     line_rate = _line_rate(path, info)
     config = getattr(info, "config", None)
-    lines = possible_number(struct_number(config, "lines"), most=_MOST_LINES) or rows
+    lines = _scanned_lines(path, info, rows)
     requested = int(struct_number(config, "frames") or 0)
     fold = int(struct_number(info, "fold_lines") or 0)
     if fold:
@@ -176,6 +176,24 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
         line_rate=line_rate,
         frames_requested=requested,
     )
+
+
+def _scanned_lines(path: Path, info: Any, rows: int) -> float:
+    """Return the lines that are scanned for a frame of some rows; warn if they are not its rows.
+
+    Lines that are scanned may be left out of the frame, but a frame has no other lines.
+    """
+    stated = struct_number(getattr(info, "config", None), "lines")
+    lines = possible_number(stated, most=_MOST_LINES) or rows
+    if lines != rows:
+        warnings.warn(
+            f"'{path}' states {lines:g} lines of a frame (config.lines) and frames of {rows} lines "
+            f"(recordsPerBuffer and scanmode); the rate is that of frames of {max(lines, rows):g} "
+            "lines. Check it; give sampling_frequency for another one.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return max(lines, rows)
 
 
 def _num_columns(path: Path, info: Any, rows: int) -> int:

@@ -74,10 +74,14 @@ def open_images(
     # The files of a fast sweep, or a file of all frames, may be numbered along time only.
     if len(planes) == 1 and (experiment.is_streaming or pages_of_one > 1):
         number = reader.num_pages if limit is None else min(limit, reader.num_pages)
+        _warn_of_more_images(experiment, number, experiment.num_frames, folder)
         return reader, _split_volumes(experiment, number, folder, allow_truncated)
     _check_planes(experiment, len(times), len(planes), folder)
     volume = max(len(planes), experiment.num_planes)
     _check_number(experiment, len(paths), volume, folder, allow_truncated)
+    size = experiment.num_planes + experiment.num_flyback
+    stated = experiment.num_frames // size * volume
+    _warn_of_more_images(experiment, len(paths), stated, folder)
     pages = np.arange(len(paths), dtype=np.int64).reshape(len(times), len(planes))
     return reader, pages[:, : experiment.num_planes]
 
@@ -191,6 +195,18 @@ def _check_number(
     warnings.warn(f"{message}: it was stopped.", UserWarning, stacklevel=4)
 
 
+def _warn_of_more_images(experiment: ThorExperiment, found: int, stated: int, folder: Path) -> None:
+    """Warn of more images than stated: a longer recording may have left some in the folder."""
+    if 0 < stated < found:
+        warnings.warn(
+            f"'{experiment.path}' states {counted(stated, 'frame')}, but '{folder}' has {found} of "
+            "a channel, which are all read. The last ones may be of an earlier recording in this "
+            "folder; move those away.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _split_volumes(
     experiment: ThorExperiment,
     number: int,
@@ -226,9 +242,13 @@ def open_raw(
     path: Path, experiment: ThorExperiment, channel: str, allow_truncated: bool = False
 ) -> tuple[TiffPageReader, Integers]:
     """Return the reader of a raw file, and the pages of a channel, of shape (samples, planes)."""
-    rows, columns = experiment.count("LSM", "pixelY"), experiment.count("LSM", "pixelX")
+    rows, columns = experiment.image_shape
     if rows < 1 or columns < 1:
-        raise SourceError(f"'{experiment.path}' states no pixelX and pixelY; add them there.")
+        sizes = "width and height of the Camera" if experiment.is_of_camera else "pixelX and pixelY"
+        raise SourceError(
+            f"'{experiment.path}' states no {sizes}, without which the frames of '{path.name}' "
+            "have no shape; add them to a copy of the file."
+        )
     size = path.stat().st_size
     number, rest = divmod(size, rows * columns * 2)
     names = _raw_channels(experiment, number)
@@ -258,7 +278,7 @@ def _warn_of_more_frames(
     several = f" It also states {planes} planes in each frame (NumberOfPlanes)." * (planes > 1)
     warnings.warn(
         f"'{experiment.path}' states {stated} frames, but '{path}' has {count}, if it has the "
-        f"channels {', '.join(names)} and frames of {experiment.count('LSM', 'pixelY')} rows. "
+        f"channels {', '.join(names)} and frames of {experiment.image_shape[0]} rows. "
         f"Check whether its frames and channels are divided rightly.{several}",
         UserWarning,
         stacklevel=4,

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SourceError, SourceNotFoundError
+from nwb_ophys.errors import SourceError, SourceNotFoundError, counted
 from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.xml import parse_xml, read_xml
 from nwb_ophys.metadata import is_unset_clock
@@ -134,6 +134,13 @@ class ThorExperiment:
         return averaged
 
     @property
+    def image_shape(self) -> tuple[int, int]:
+        """Rows and columns of the images of the camera or the scanner; 0 where not stated."""
+        if self.is_of_camera:
+            return self.count("Camera", "height"), self.count("Camera", "width")
+        return self.count("LSM", "pixelY"), self.count("LSM", "pixelX")
+
+    @property
     def pixel_size(self) -> tuple[float, float] | None:
         """Width and height of a pixel of the images in um; None if they are not stated."""
         width, height = (self.number(self._detector, f"pixel{side}UM") for side in _SIDES)
@@ -190,11 +197,32 @@ class ThorExperiment:
         )
 
     def sampling_frequency(self, frames_per_sample: int) -> float:
-        """Return samples per second in Hz; ``frames_per_sample`` includes flyback frames."""
-        interval = self.number("Timelapse", "intervalSec")
-        if not self.is_streaming and interval:
-            return check_stated_rate(self.path, 1 / interval, "intervalSec")
-        return self.frame_rate / frames_per_sample
+        """Return samples per second in Hz; ``frames_per_sample`` includes flyback frames.
+
+        A UserWarning says so where single images or stacks follow each other as fast as they can:
+        then the pauses between them are not stated.
+        """
+        interval = None if self.is_streaming else self.number("Timelapse", "intervalSec")
+        if interval:
+            stated = check_stated_rate(self.path, 1 / interval, "intervalSec")
+            try:
+                fastest = self.frame_rate / frames_per_sample
+            except SourceError:  # no rate of frames is needed beside an interval
+                return stated
+            if stated <= fastest * (1 + _NEAR):
+                return stated
+        rate = self.frame_rate / frames_per_sample
+        if not self.is_streaming and self.count("Timelapse", "timepoints") > 1:
+            warnings.warn(
+                f"'{self.path}' states an interval of {interval or 0:g} s (intervalSec), but a "
+                f"time of {counted(frames_per_sample, 'frame')} takes {1 / rate:.4g} s. The rate "
+                f"is written as {rate:.4g} Hz, without the pauses between the times, which are "
+                "not stated; give measured times as times= (on the command line --times) if you "
+                "have them.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return rate
 
     def start(self) -> datetime | None:
         """Return the start, with the time zone that follows from the local and universal time."""

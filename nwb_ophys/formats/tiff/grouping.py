@@ -15,7 +15,12 @@ from typing import Any
 from nwb_ophys.errors import SourceError, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, tiff_files
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
-from nwb_ophys.filetypes.tiff.names import NamedSeries, is_projection, named_series
+from nwb_ophys.filetypes.tiff.names import (
+    NamedSeries,
+    continues,
+    is_projection,
+    named_series,
+)
 from nwb_ophys.formats.owners import owner_of
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.streams import distinct_labels
@@ -64,13 +69,15 @@ def group_file(probe: PathProbe) -> Grouping:
     beside = folder.files(*TIFF_SUFFIXES)
     if own not in beside:  # in a store whose folders cannot be listed
         beside = [own]
-    series = next(s for s in named_series(beside) if own in s.paths)
+    every = named_series(beside)
+    series = next(s for s in every if own in s.paths)
     headings = {path: read_tiff_heading(path) for path in series.paths}
     kind = _kind(headings[own], folder)
     # A damaged file of the series is not left out silently: its reader names it.
     others = {path for path, h in headings.items() if h is not None and _kind(h, folder) != kind}
     kept = _without(series, others)
-    group = FileGroup.of_files(kept.paths, series.label, _notes(kept))
+    notes = (*_notes(kept), *_notes_of_others(series, every, folder))
+    group = FileGroup.of_files(kept.paths, series.label, notes)
     # Files of another program are recordings of their own.
     left_out = tuple(
         LeftOut(path, _ODD)
@@ -78,6 +85,27 @@ def group_file(probe: PathProbe) -> Grouping:
         if path in others and kind is not None and _kind(headings[path], folder)[1] == kind[1]
     )
     return Grouping(groups=(group,), left_out=left_out)
+
+
+def _notes_of_others(
+    own: NamedSeries, every: Sequence[NamedSeries], folder: PathProbe
+) -> list[str]:
+    """Return a note of files that may be other parts of a movie, by their names and frames."""
+    pairs = [pair for each in every for pair in ((own, each), (each, own))]
+    notes = []
+    for first, later in pairs:
+        if not continues(later, first):
+            continue
+        heads = [read_tiff_heading(each.paths[0]) for each in (first, later)]
+        is_movie = not any(head is None or head.is_single_image for head in heads)
+        if is_movie and _kind(heads[0], folder) == _kind(heads[1], folder):
+            name = first.paths[0].name
+            notes.append(
+                f"{_listed([later])} in '{folder.path}' may continue '{name}', and are not joined "
+                "to it. To read all of them as one movie, give the folder with files=PATTERN "
+                f"(--option files='{first.paths[0].stem}*{first.paths[0].suffix}')."
+            )
+    return notes
 
 
 def is_stray(group: FileGroup) -> bool:

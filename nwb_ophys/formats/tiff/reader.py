@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.errors import SourceArgumentError, SourceError, first_of
 from nwb_ophys.extractors.ranges import check_count, check_index, check_rate
 from nwb_ophys.filetypes.ome.times import select_rate
 from nwb_ophys.filetypes.tiff.axes import AXIS_NAMES, StatedAxes, note_one_sample
@@ -193,7 +194,24 @@ def _inspect_all(
     sources = inspect_tiffs(paths, allow_truncated=allow_truncated)
     for source in sources:
         _warn_of_unused_bytes(source)
+    _warn_of_shorter_files(sources)
     return sources
+
+
+def _warn_of_shorter_files(sources: Sequence[TiffSource]) -> None:
+    """Warn of files before the last that have fewer pages than most: frames may be missing."""
+    counts = [source.table.num_pages for source in sources]
+    usual, times = Counter(counts).most_common(1)[0]
+    shorter = [source.table for source in sources[:-1] if source.table.num_pages < usual]
+    if 2 * times > len(counts) > 2 and shorter:
+        named = first_of([f"'{table.path.name}' ({table.num_pages})" for table in shorter], 5)
+        warnings.warn(
+            f"Most of the files of the movie '{sources[0].table.path}' have {usual} pages, but "
+            f"others before the last have fewer: {named}. If frames are missing in them, later "
+            "frames have times that are too early; the files are joined as if there was no gap.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _warn_of_unused_bytes(source: TiffSource) -> None:

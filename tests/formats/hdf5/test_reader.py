@@ -19,6 +19,7 @@ from nwb_ophys.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from nwb_ophys.extractors.axes import note_time_last
 from nwb_ophys.formats.hdf5.reader import Hdf5MovieExtractor, find_hdf5_movie
 from nwb_ophys.storage.backends.hdf5_reading import ChunkReader
 from nwb_ophys.testing import write_hdf5
@@ -212,6 +213,22 @@ def test_rate_that_is_stated_given_or_neither(path):
     extractor.close()
 
 
+@pytest.mark.parametrize("place", ["mov", "/", "frameRate"])
+def test_a_rate_of_another_name_is_named(path, place):
+    """Fault: a given rate replaced one that the file states, without a word."""
+    write_hdf5(path, MOVIE, sampling_frequency=None)
+    with h5py.File(path, "a") as file:
+        if place == "frameRate":
+            file[place] = [[7.5]]
+        else:
+            file[place].attrs["frameRate"] = 7.5
+    with pytest.raises(SourceArgumentError, match=r"unknown \(it states frameRate = 7\.5, "):
+        opened(path)
+    with pytest.warns(UserWarning, match=r"7.5 Hz \(frameRate\); the given 5 Hz are used"):
+        opened(path, sampling_frequency=5.0).close()
+    opened(path, sampling_frequency=7.5).close()
+
+
 @pytest.mark.parametrize("wrong", ["thirty", [1.0, 2.0], np.nan])
 def test_a_rate_that_is_no_number(path, wrong):
     write_hdf5(path, MOVIE, sampling_frequency=None)
@@ -333,5 +350,7 @@ def test_time_that_is_likely_the_last_axis(path):
     assert find_hdf5_movie(path, dimension_order="YXT").axes.size("T") == 6
     with pytest.warns(UserWarning, match=note + "np.moveaxis"):
         NumpyImagingInterface(np.zeros((40, 40, 6), "u1"), sampling_frequency=9.0)
-    write_hdf5(path, np.zeros((40, 40, 40), "u1"))
-    find_hdf5_movie(path)
+    with pytest.warns(UserWarning, match=r"If it is 2305 frames of 40 x 50 pixels"):
+        note_time_last("it", (40, 50, 2305), "")
+    for shape in ((40, 40, 40), (40, 50, 2304), (3000, 50, 2305), (40, 700, 2305)):
+        note_time_last("it", shape, "")

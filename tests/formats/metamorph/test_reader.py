@@ -285,6 +285,15 @@ def test_times_and_wavelengths_that_the_companion_states_are_missed(tmp_path):
     assert interface.describe()["Ophys"]["ImagingPlane"][0]["optical_channel"] == [{"name": "RFP"}]
 
 
+def test_times_that_the_companion_does_not_state_are_named(tmp_path):
+    """Fault: files that an earlier acquisition left were joined without a word."""
+    _write_times(tmp_path, waves=("1",), num_times=3)
+    text = _COMPANION.replace('"NTimePoints", 11', '"NTimePoints", 2')
+    (tmp_path / "exp.nd").write_text(text.replace('"DoWave", TRUE', '"DoWave", FALSE'))
+    with pytest.warns(UserWarning, match=r"has 1 file of times .* does not state \(t3\)"):
+        _streams(tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"", b"II*\0", bytes(500)])
 @pytest.mark.parametrize("time", [2, 4])
 def test_a_damaged_file_of_a_series_is_not_left_out_silently(tmp_path, content, time):

@@ -17,6 +17,7 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.filetypes.ome import xml
+from nwb_ophys.filetypes.ome.times import mean_rate
 from nwb_ophys.filetypes.ome.xml import parse_ome_xml
 from nwb_ophys.formats.ome_tiff.reader import OmeTiffExtractor
 from nwb_ophys.formats.tiff.reader import TiffStackExtractor
@@ -390,6 +391,30 @@ def test_the_xml_is_parsed_once_for_all_channels_and_planes(tmp_path, monkeypatc
     write_ome_tiff(tmp_path, {"C": volumes})
     with OmeTiffExtractor(path) as extractor:
         assert extractor.channel_name == "C"
+
+
+def test_an_axis_within_another_one_is_named(tmp_path):
+    """Fault: the images of each lifetime were samples, without a word."""
+    within = '<Modulo><ModuloAlongT Type="lifetime" Unit="ps" Step="100" End="500"/></Modulo>'
+    sizes = 'SizeX="4" SizeY="4" SizeC="1" SizeZ="1" SizeT="6"'
+    image = f'<Image><Pixels DimensionOrder="XYCZT" Type="uint8" {sizes}/></Image>'
+    text = f"<OME>{image}<StructuredAnnotations>{within}</StructuredAnnotations></OME>"
+    with pytest.warns(UserWarning, match=r"T also counts 'lifetime' \(ModuloAlongT\).* samples"):
+        parse_ome_xml(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        ([0, 0.1, 0.2, 0.3, 0.4, 60.4, 60.5], 10),  # fault: 0.1 Hz, without a word
+        ([0, 0.1, 0.3, 0.4, 0.5], 10),
+        (np.round(np.arange(200) / 700, 3), 700),
+        ([0, 0.1, 1, 1.1, 2, 2.1, 3], 2),
+        ([0, 0.5], 2),
+    ],
+)
+def test_the_rate_of_times_with_pauses(times, rate):
+    assert mean_rate(np.array(times, float)) == pytest.approx(rate, rel=2e-3)
 
 
 def test_units_that_are_not_known_are_named(tmp_path):

@@ -282,6 +282,15 @@ def test_lines_that_are_stated_twice(path):
     assert extractor.get_image_shape() == extractor.get_series(0, 1).shape[1:] == (8, 10)
 
 
+@pytest.mark.parametrize(("lines", "rate"), [(16, 5.0), (4, 10.0)])
+def test_lines_of_a_frame_that_are_not_its_rows(path, lines, rate):
+    """Fault: the rate followed from either number, without a word."""
+    config = {"lines": lines, "frames": 0}
+    write_scanbox(path, MOVIE, sampling_frequency=10.0, info={"config": config})
+    with pytest.warns(UserWarning, match=rf"{lines} lines of a frame .* frames of 8 lines"):
+        assert ScanboxExtractor(path).get_sampling_frequency() == pytest.approx(rate)
+
+
 def test_volumes_without_planes(path):
     write_scanbox(path, MOVIE, info={"volscan": 1})
     with pytest.warns(UserWarning, match="without its planes"):

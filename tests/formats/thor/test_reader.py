@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -102,14 +103,18 @@ def test_averaged_frames_have_a_lower_rate(tmp_path):
         assert extractor.get_sampling_frequency() == 30
 
 
-@pytest.mark.parametrize(("interval", "rate"), [(10, 0.1), (0, 7.5)])
+@pytest.mark.parametrize(("interval", "rate"), [(10, 0.1), (0, 7.5), (0.05, 7.5)])
 def test_stacks_without_streaming(tmp_path, interval, rate):
+    """Fault: stacks that come faster than their frames, by an interval that cannot be kept."""
     movie = _movie(3, 10, 7, 4)
     changes = {"Timelapse": {"timepoints": 3, "intervalSec": interval}}
     folder = write_thor(
         tmp_path / "a", movie, is_streaming=False, sampling_frequency=7.5, changes=changes
     )
-    with ThorExtractor(folder) as extractor:
+    said = pytest.warns(UserWarning, match=r"4 frames takes 0\.1333 s\. The rate .* as 7\.5 Hz")
+    with nullcontext() if interval == 10 else said:
+        extractor = ThorExtractor(folder)
+    with extractor:
         np.testing.assert_array_equal(extractor.get_series(), movie)
         assert extractor.get_sampling_frequency() == pytest.approx(rate)
 
@@ -283,6 +288,22 @@ def test_the_rate_of_a_camera(tmp_path):
         assert extractor.get_sampling_frequency() == 20
 
 
+def test_raw_frames_of_a_camera_have_its_shape(tmp_path):
+    """Fault: rows of the shape that the scanner had last."""
+    movie = _movie(4, 10, 7)
+    changes = {"LightPath": {"Camera": 1}, "LSM": {"pixelX": 10, "pixelY": 7}}
+    folder = write_thor(tmp_path / "a", movie, raw=True, changes=changes)
+    xml = folder / "Experiment.xml"
+    element = '<Camera {} frameRateControlEnabled="1" frameRateControlValue="20" />'
+    text = xml.read_text()
+    xml.write_text(text.replace("<Date", element.format('width="7" height="10"') + "<Date"))
+    with ThorExtractor(folder) as extractor:
+        np.testing.assert_array_equal(extractor.get_series(), movie)
+    xml.write_text(text.replace("<Date", element.format("") + "<Date"))
+    with pytest.raises(SourceError, match="no width and height of the Camera"):
+        ThorExtractor(folder)
+
+
 def test_averaged_frames_of_a_camera_have_a_lower_rate(tmp_path):
     camera: dict[str, Any] = {"LightPath": {"Camera": 1}, "LSM": {"averageMode": 1}}
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7), changes=camera)
@@ -445,6 +466,19 @@ def test_opening_reads_no_pixels(tmp_path):
         extractor = ThorExtractor(folder)
     assert len({path for path in opened if path.suffix == ".tif"}) <= 2
     extractor.close()
+
+
+@pytest.mark.parametrize(("planes", "streaming"), [((), True), ((4,), True), ((4,), False)])
+def test_more_images_than_stated_cause_a_warning(tmp_path, planes, streaming):
+    """Fault: images that a longer recording left in the folder were joined without a word."""
+    movie = _movie(3, 10, 7, *planes)
+    folder = write_thor(tmp_path / "a", movie, is_streaming=streaming, sampling_frequency=2)
+    write_thor(folder, movie[:2], is_streaming=streaming, sampling_frequency=2)
+    xml = folder / "Experiment.xml"
+    xml.write_text(xml.read_text().replace('intervalSec="0"', 'intervalSec="9"'))
+    size = 4 if planes else 1
+    with pytest.warns(UserWarning, match=rf"states {2 * size} frames, but .* has {3 * size} of a"):
+        ThorExtractor(folder).close()
 
 
 def test_more_frames_than_stated_cause_a_warning(tmp_path):

@@ -14,7 +14,8 @@ import tifffile
 import nwb_ophys
 from nwb_ophys.errors import CorruptSourceError, SourceError, UnknownFormatError
 from nwb_ophys.formats import TiffImagingInterface
-from nwb_ophys.formats.tiff.grouping import group_folder
+from nwb_ophys.formats.tiff.grouping import group_file, group_folder
+from nwb_ophys.formats.tiff.reader import TiffStackExtractor
 from nwb_ophys.opening import open_recording
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.testing import simulate_recording, write_caiman, write_tiff
@@ -208,3 +209,25 @@ def test_a_gap_between_few_files(tmp_path, numbers, is_gap):
         write_tiff(tmp_path / f"f_{number:03d}.tif", np.full((2, 4, 5), number, "uint16"))
     (group,) = group_folder(PathProbe(tmp_path)).groups
     assert any("are missing" in note for note in group.notes) is is_gap
+
+
+@pytest.mark.parametrize(
+    ("later", "is_noted"),
+    [("m_X2", True), ("m@0001", True), ("m_2", True), ("m_ch2", False), ("m_240517", False)],
+)
+def test_files_that_may_continue_one_without_a_number(tmp_path, later, is_noted):
+    """Fault: the first file of a recording was written, and its later files left out in silence."""
+    _write(tmp_path, {"m.tif": _frames(2), f"{later}.tif": _frames(2, 1)})
+    for name in ("m", later):
+        (group,) = group_file(PathProbe(tmp_path / f"{name}.tif")).groups
+        said = [note for note in group.notes if "may continue 'm.tif'" in note]
+        assert (len(said) == 1 and "files='m*.tif'" in said[0]) is is_noted
+
+
+def test_a_file_with_fewer_frames_than_the_others_is_named(tmp_path):
+    """Fault: frames after lost ones had times that were too early, without a word."""
+    _write(tmp_path, {f"m_{i}.tif": _frames(n) for i, n in enumerate((3, 2, 3, 3, 1))})
+    paths = sorted(tmp_path.iterdir())
+    with pytest.warns(UserWarning, match=r"have 3 pages.*fewer: 'm_1\.tif' \(2\)\. If frames"):
+        TiffStackExtractor(paths, 30.0).close()
+    TiffStackExtractor(paths[2:], 30.0).close()  # the last one may have any number
