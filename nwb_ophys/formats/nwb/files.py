@@ -166,6 +166,8 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     found = [each for each in listed if each.kind in kinds]
     names = [each.name for each in found]
     matching = [each for each in found if requested in (None, each.name, each.path)]
+    if requested is None and len(matching) > 1:  # of which one alone may hold data
+        matching = [each for each in found if each.has_data] or matching
     if len(matching) != 1:
         shown = [each.path if names.count(each.name) > 1 else each.name for each in found]
         fault = "has several" if matching or requested is None else f"has no '{requested}'"
