@@ -48,6 +48,21 @@ def add_traces(path: Path, name: str, data: Any, region: list[int], **fields: An
         io.write(nwbfile)
 
 
+def test_texts_of_a_fixed_length_are_read(tmp_path, cells):
+    """Versions of pynwb before 1.1 and other programs write attributes of bytes."""
+    path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type="image")
+
+    def with_bytes(_: str, found: Any) -> None:
+        for name, value in found.attrs.items():
+            if isinstance(value, str) or name == "colnames":
+                found.attrs[name] = np.asarray(value).astype("S")
+
+    with h5py.File(path, "a") as file:
+        with_bytes("", file)
+        file.visititems(with_bytes)
+    assert nwb_ophys.open(path).extractor.get_num_rois() == 5
+
+
 @pytest.mark.parametrize("mask_type", ["pixel", "image"])
 def test_masks_and_traces(tmp_path, cells, mask_type):
     path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type=mask_type)
