@@ -59,8 +59,9 @@ class NwbSegmentationInterface(SegmentationInterface):
 
         path, asked = source.file_path, source.plane_segmentation_name
         chosen = choose(path, TABLES, asked, "plane_segmentation_name")
-        # The images of the file are written once.
-        has_images = chosen == _tables(list_nwb(path))[0]
+        # The images of the file are written once, with cells where there is a background.
+        tables = _tables(list_nwb(path))
+        has_images = chosen == min(tables, key=lambda one: one.name.startswith("Background"))
         return NwbRoisExtractor(*open_nwb(path), chosen, has_images, source.sampling_frequency)
 
     def describe(self) -> Mapping[str, Any]:
