@@ -53,6 +53,9 @@ from nwb_ophys.timing import Clock
 if TYPE_CHECKING:
     from pynwb import NWBFile
 
+# Containers whose entries are keyed by the name of their table.
+_OF_TABLES = ("Fluorescence", "DfOverF", "SegmentationImages")
+
 
 @attrs.frozen(kw_only=True)
 class SegmentationOptions(StubOptions):
@@ -137,7 +140,9 @@ class SegmentationInterface(
             See :class:`SegmentationOptions`.
         """
         defaults = DeepDict(get_nwb_segmentation_metadata(self.extractor))
-        metadata = with_suffix(merge_description(defaults, self.possible_facts()), self.part())
+        metadata = merge_description(defaults, self.possible_facts())
+        _move_to_stated_name(metadata["Ophys"], defaults["Ophys"])
+        metadata = with_suffix(metadata, self.part())
         rois = Rois.of(self.extractor)
         if rois.background_ids and self.parse_options(options).include_background:
             self._describe_background(metadata["Ophys"], rois)
@@ -267,13 +272,23 @@ def _check_pixels(extractor: Any, mask_type: str | None) -> None:
         rois.pixels.check_field()
 
 
+def _move_to_stated_name(ophys: DeepDict, defaults: DeepDict) -> None:
+    """Move entries of traces and images from the default name of the table to the stated one."""
+    former = defaults["ImageSegmentation"]["plane_segmentations"][0]["name"]
+    name = ophys["ImageSegmentation"]["plane_segmentations"][0]["name"]
+    for container in _OF_TABLES if name != former else ():
+        members = ophys.get(container, {})
+        if former in members:
+            members[name] = merge_description(members.pop(former), members.get(name, {}))
+
+
 def _leave_out_absent(ophys: DeepDict, rois: Rois) -> None:
     """Remove the entries of traces and images that the segmentation does not have."""
     names = [entry["name"] for entry in ophys["ImageSegmentation"]["plane_segmentations"]]
     images = {name for name, image in rois.extractor.get_images_dict().items() if image is not None}
     traces = {name: set(rois.traces) for name in names[:1]}
     traces |= {name: set(rois.background_traces) for name in names[1:]}
-    for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
+    for container in _OF_TABLES:
         is_there = False
         for plane, members in list(ophys.get(container, {}).items()):
             if isinstance(members, dict):

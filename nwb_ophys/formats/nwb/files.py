@@ -166,6 +166,8 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     found = [each for each in listed if each.kind in kinds]
     names = [each.name for each in found]
     matching = [each for each in found if requested in (None, each.name, each.path)]
+    if requested is None and len(matching) > 1:  # of which one alone may hold data
+        matching = [each for each in found if each.has_data] or matching
     if len(matching) != 1:
         shown = [each.path if names.count(each.name) > 1 else each.name for each in found]
         fault = "has several" if matching or requested is None else f"has no '{requested}'"
@@ -247,6 +249,27 @@ def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:
             _visit(child, path, found, depth - 1)
 
 
+@attrs.frozen
+class _Attributes(Mapping[str, Any]):
+    """The attributes of a group; texts of a fixed length, which h5py reads as bytes, are texts."""
+
+    stored: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return text_of(self.stored[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+
+def text_of(value: Any) -> Any:
+    """Return bytes as a text, and other values as they are."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
 # h5py is imported where a file is open, since detection imports this module.
 @attrs.frozen
 class _Hdf5Group:
@@ -267,7 +290,7 @@ class _Hdf5Group:
         return h5py.h5o.get_info(self.group.id).addr
 
     def attributes(self) -> Mapping[str, Any]:
-        return self.group.attrs  # type: ignore[no-any-return]
+        return _Attributes(self.group.attrs)
 
     def groups(self) -> Iterator[tuple[str, _Hdf5Group]]:
         import h5py
@@ -301,7 +324,7 @@ class _Hdf5Group:
             if isinstance(self.group.get(name, getlink=True), h5py.ExternalLink)
         }
         return [
-            (name, target.attrs.get("neurodata_type"))
+            (name, _Attributes(target.attrs).get("neurodata_type"))
             for name, target in targets.items()
             if target is not None
         ]

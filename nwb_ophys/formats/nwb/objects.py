@@ -11,6 +11,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, error_within, last_reason
+from nwb_ophys.formats.nwb.files import text_of
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 from nwb_ophys.timing import usable_rate
@@ -70,7 +71,7 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
 def _check_columns(path: Path, group: GroupBuilder) -> None:
     """Raise if a table lists a column that is not there."""
     members = {*group.datasets, *group.groups, *group.links}
-    listed = [str(name) for name in np.ravel(group.attributes.get("colnames", ()))]
+    listed = [text_of(name) for name in np.ravel(group.attributes.get("colnames", ()))]
     missing = [name for name in listed if name not in members]
     if missing:
         raise CorruptSourceError(

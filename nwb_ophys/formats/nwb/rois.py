@@ -42,8 +42,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         The open file, HDF5 or Zarr.
     chosen : NwbObject
         The table.
-    alone : bool
-        Whether it is the only table, so that summary images show its field.
+    has_images : bool
+        Whether the summary images are read with it: with the first table of a file.
     sampling_frequency : float, optional
         Samples per second of the traces in Hz; replaces their rates and timestamps in the file.
 
@@ -67,13 +67,13 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         io: Any,
         nwbfile: Any,
         chosen: NwbObject,
-        alone: bool = True,
+        has_images: bool = True,
         sampling_frequency: float | None = None,
     ) -> None:
         super().__init__()
         self._io, self.nwbfile, self._given_rate = io, nwbfile, sampling_frequency
         try:
-            self._read(object_at(self.nwbfile, chosen.path), alone)
+            self._read(object_at(self.nwbfile, chosen.path), has_images)
         except (SourceError, Warning):
             self.close()
             raise
@@ -84,7 +84,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
                 "be damaged; check it with nwb-ophys inspect."
             ) from error
 
-    def _read(self, table: Any, alone: bool) -> None:
+    def _read(self, table: Any, has_images: bool) -> None:
         self.table = table
         self._roi_ids = [int(roi_id) for roi_id in table.id[:]]
         repeated = repeated_ids(self._roi_ids)
@@ -117,8 +117,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         self._traces, self.series, self._clock = traces_of(self.nwbfile, table, self._given_rate)
         for key, (values, description) in properties_of(table).items():
             self.set_property(key, values, self._roi_ids, description=description)
-        # A file with several tables does not state which field its images show.
-        self._summary_images = summary_images(self.nwbfile, self._frame_shape) if alone else {}
+        images = summary_images(self.nwbfile, table, self._frame_shape) if has_images else {}
+        self._summary_images = images
 
     def get_frame_shape(self) -> tuple[int, ...]:
         """Return (rows, columns[, planes])."""

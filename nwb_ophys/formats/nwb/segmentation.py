@@ -59,9 +59,10 @@ class NwbSegmentationInterface(SegmentationInterface):
 
         path, asked = source.file_path, source.plane_segmentation_name
         chosen = choose(path, TABLES, asked, "plane_segmentation_name")
-        # With several tables, it is unknown which of them the images of the file belong to.
-        alone = len(_tables(list_nwb(path))) == 1
-        return NwbRoisExtractor(*open_nwb(path), chosen, alone, source.sampling_frequency)
+        # The images of the file are written once, with cells where there is a background.
+        tables = _tables(list_nwb(path))
+        has_images = chosen == min(tables, key=lambda one: one.name.startswith("Background"))
+        return NwbRoisExtractor(*open_nwb(path), chosen, has_images, source.sampling_frequency)
 
     def describe(self) -> Mapping[str, Any]:
         """Return the metadata of the file: session, device, plane, table and traces."""
@@ -81,16 +82,6 @@ class NwbSegmentationInterface(SegmentationInterface):
             container = ophys.setdefault("DfOverF" if kind == "dff" else "Fluorescence", {})
             container.setdefault("PlaneSegmentation", {})[kind] = fields
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
-
-    def get_metadata(self, **options: Any) -> Any:
-        """Return the metadata to be written: values of the file, else defaults."""
-        metadata = super().get_metadata(**options)
-        ophys = metadata["Ophys"]
-        name = ophys["ImageSegmentation"]["plane_segmentations"][0]["name"]
-        for container in ("Fluorescence", "DfOverF", "SegmentationImages"):
-            if name != "PlaneSegmentation" and "PlaneSegmentation" in ophys.get(container, {}):
-                ophys[container][name] = ophys[container].pop("PlaneSegmentation")
-        return metadata
 
     @classmethod
     def matches(cls, path: Path | PathProbe) -> str | None:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError
-from nwb_ophys.rois.pixel_lists import PixelLists
+from nwb_ophys.errors import CorruptSourceError, first_of
+from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.storage import check_complete
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
 
@@ -25,6 +25,7 @@ _ACCEPTANCE = {
 # Columns with the result of a classifier, which state acceptance where no other column does.
 _CLASSIFIED = ("iscell", "is_cell")
 _LEFT_OUT = ("ROICentroids",)
+_MOST_LISTED = 5
 # Properties that state acceptance, which columns of such a name need not do.
 _PROPERTIES = {"is_accepted", "is_rejected", "iscell"}
 
@@ -215,21 +216,42 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def summary_images(nwbfile: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
-    """Return the gray images in processing modules that have the size of the field."""
-    found = {}
+def summary_images(nwbfile: Any, table: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Return the gray images in processing modules that show the field of a table.
+
+    They do so if they have its size, and all tables of the file lie in one plane. Warns of others.
+    """
+    found, others = {}, []
+    tables = [each for each in nwbfile.objects.values() if type(each) is type(table)]
+    is_one_plane = len({id(each.imaging_plane) for each in tables}) == 1
     for name, image in _gray_images(nwbfile).items():
-        if tuple(np.shape(image.data))[::-1] == tuple(frame_shape):
+        if is_one_plane and tuple(np.shape(image.data))[::-1] == tuple(frame_shape):
             check_complete(image.data)
             found[name] = np.asarray(image.data[:]).T
+        else:
+            others.append(f"'{image.parent.name}/{image.name}'")
+    if others:
+        reason = "are not stated to show one of the imaging planes of the ROIs"
+        if is_one_plane:
+            size = f"{field_of(tuple(frame_shape))} (x, y) pixels"
+            reason = f"are not of the size of the field of '{table.name}', {size}"
+        warnings.warn(
+            f"'{nwbfile.container_source}' also contains the images "
+            f"{first_of(others, _MOST_LISTED)}, which {reason}, and are left out.",
+            UserWarning,
+            stacklevel=5,
+        )
     return found
 
 
 def _gray_images(nwbfile: Any) -> dict[str, Any]:
+    """Return the gray images by name; those of a name that is taken with that of the container."""
     found: dict[str, Any] = {}
     for module in nwbfile.processing.values():
         for container in module.data_interfaces.values():
             for name, image in getattr(container, "images", {}).items():
                 if type(image).__name__ == "GrayscaleImage":
-                    found.setdefault(name, image)
+                    whole = f"{container.name}_{name}"
+                    key = next((k for k in (name, whole) if k not in found), None)
+                    found[key or f"{module.name}_{whole}"] = image
     return found

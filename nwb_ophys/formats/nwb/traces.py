@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from typing import Any
 
@@ -18,6 +19,9 @@ from nwb_ophys.storage.backends.hdf5_claims import check_stored
 from nwb_ophys.timing import usable_rate
 
 _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
+# Kinds that may be taken away from traces, as words for that say.
+_CORRECTIONS = ("neuropil", "baseline", "background")
+_CORRECTED = re.compile("correct|subtract|minus|remov")
 
 
 @attrs.frozen
@@ -153,6 +157,8 @@ def _kind(series: Any, taken: set[str]) -> str:
     container = series.parent
     words = f"{container.name} {series.name}".lower()
     found = next((kind for kind in _KINDS if kind in words), "raw")
+    if found in _CORRECTIONS and _CORRECTED.search(words):
+        found = "corrected"
     if type(container).__name__ == "DfOverF" or "dff" in words:
         found = "dff"
     if found not in taken:

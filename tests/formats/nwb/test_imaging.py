@@ -163,6 +163,15 @@ def test_movies_in_other_files_are_no_source(tmp_path, data_folder):
         NwbImagingInterface(path)
 
 
+def test_the_only_series_with_pixels_is_read(tmp_path):
+    path = write_nwb(tmp_path / "r.nwb", frames(4, 6, 8))
+    others = {"data": np.zeros((0, 6, 8), "int16")}
+    add_series(path, "Another", **others)
+    with pytest.warns(UserWarning, match="also contains acquisition/Another"):
+        opened = nwb_ophys.open(path)
+    assert opened.extractor.get_num_samples() == 4
+
+
 def test_outputs_in_a_folder_are_no_sources(tmp_path, backend):
     name = "m.nwb" if backend == "hdf5" else "m.nwb.zarr"
     folder = tmp_path / "day"

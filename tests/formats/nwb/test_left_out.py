@@ -7,7 +7,9 @@ import warnings
 import numpy as np
 import pytest
 from pynwb import TimeSeries
+from pynwb.base import Images
 from pynwb.behavior import SpatialSeries
+from pynwb.image import GrayscaleImage, RGBImage
 from pynwb.testing.mock.file import mock_NWBFile
 from pynwb.testing.mock.ophys import (
     mock_ImagingPlane,
@@ -116,6 +118,37 @@ def test_many_are_counted(tmp_path):
 
     (note,) = _notes(_write(tmp_path / "a.nwb", "hdf5", [add]))
     assert "acquisition/Lick07 and 4 more. Only" in note
+
+
+def _add_images(nwbfile):
+    images = [GrayscaleImage(name="mean", data=np.zeros((10, 10)))]
+    images += [RGBImage(name="both", data=np.zeros((10, 10, 3)))]
+    module = nwbfile.processing.get("ophys") or nwbfile.create_processing_module("ophys", "of it")
+    module.add(Images(name="Summary", images=images))
+
+
+def _add_table(nwbfile):
+    plane = mock_ImagingPlane(nwbfile=nwbfile)
+    mock_PlaneSegmentation(nwbfile=nwbfile, imaging_plane=plane, name="Second")
+
+
+@pytest.mark.parametrize(
+    ("add", "ophys", "named"),
+    [
+        ([_add_images], ("rois",), ["processing/ophys/Summary/both"]),
+        ([_add_images], ("movie",), ["processing/ophys/Summary"]),
+        (
+            [_add_table, _add_images],
+            ("rois",),
+            ["processing/ophys/Summary/both", "the images 'Summary/mean', which are not stated to"],
+        ),
+    ],
+    ids=["in colour", "without ROIs", "of either plane"],
+)
+def test_images_that_no_segmentation_has_are_named(add, ophys, named, tmp_path):
+    notes = _notes(_write(tmp_path / "a.nwb", "hdf5", add, ophys))
+    assert len(notes) == len(named)
+    assert all(f"also contains {each}" in note for each, note in zip(named, notes, strict=True))
 
 
 @pytest.mark.parametrize("ophys", [("movie",), ("rois",), ("movie", "rois")])

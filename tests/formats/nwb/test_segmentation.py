@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from pynwb import NWBHDF5IO
+from pynwb.base import Images
+from pynwb.image import GrayscaleImage
 from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
 
 import nwb_ophys
 from nwb_ophys import CaimanSegmentationInterface, NwbSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.formats.nwb.traces import _kind
 from nwb_ophys.registry import detect
 from nwb_ophys.testing import simulate_recording, write_caiman, write_nwb
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+TABLES = "processing/ophys/ImageSegmentation"
 SUITE2P = "suite2p/v1.1.0/written_by_suite2p.nwb"
 
 
@@ -41,6 +46,21 @@ def add_traces(path: Path, name: str, data: Any, region: list[int], **fields: An
         )
         module.add(kind(name=name, roi_response_series=series))
         io.write(nwbfile)
+
+
+def test_texts_of_a_fixed_length_are_read(tmp_path, cells):
+    """Versions of pynwb before 1.1 and other programs write attributes of bytes."""
+    path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type="image")
+
+    def with_bytes(_: str, found: Any) -> None:
+        for name, value in found.attrs.items():
+            if isinstance(value, str) or name == "colnames":
+                found.attrs[name] = np.asarray(value).astype("S")
+
+    with h5py.File(path, "a") as file:
+        with_bytes("", file)
+        file.visititems(with_bytes)
+    assert nwb_ophys.open(path).extractor.get_num_rois() == 5
 
 
 @pytest.mark.parametrize("mask_type", ["pixel", "image"])
@@ -162,13 +182,48 @@ def test_traces_of_other_times_are_told_of(tmp_path, cells):
     assert list(found.get_traces_dict()) == ["raw"]
 
 
-def test_units_and_names_are_kept(tmp_path, cells):
+@pytest.mark.parametrize("table", ["PlaneSegmentation", "Cells"])
+def test_units_and_names_are_kept(tmp_path, cells, table):
     path = write_nwb(tmp_path / "r.nwb", recording=cells)
-    add_traces(path, "Neuropil", cells.neuropil, [0, 1, 2, 3, 4], description="Around.")
+    fields = {"description": "Around.", "conversion": 0.01}
+    add_traces(path, "Neuropil", cells.neuropil, [0, 1, 2, 3, 4], **fields)
+    with h5py.File(path, "a") as file:
+        file.move(f"{TABLES}/PlaneSegmentation", f"{TABLES}/{table}")
     ophys = NwbSegmentationInterface(path).get_metadata()["Ophys"]
-    entry = ophys["Fluorescence"]["PlaneSegmentation"]["neuropil"]
-    assert (entry["unit"], entry["description"]) == ("a.u.", "Around.")
+    entry = ophys["Fluorescence"][table]["neuropil"]
+    found = (entry["name"], entry["unit"], entry["description"], entry["conversion"])
+    assert found == ("Neuropil", "a.u.", "Around.", 0.01)
     assert ophys["ImagingPlane"][0]["indicator"] == "GCaMP6s"
+
+
+@pytest.mark.parametrize(
+    ("series", "container", "kind"),
+    [
+        ("corrected_neuropil", "Fluorescence", "corrected"),
+        ("plane0", "BackgroundSubtracted", "corrected"),
+        ("NeuropilCorrectedDff", "Fluorescence", "dff"),
+        ("plane0", "Neuropil", "neuropil"),
+        ("plane0", "MotionCorrected", "raw"),
+    ],
+)
+def test_traces_without_neuropil_are_no_neuropil(series, container, kind):
+    one = SimpleNamespace(name=series, parent=SimpleNamespace(name=container))
+    assert _kind(one, set()) == kind
+
+
+def test_images_of_another_size_are_named_and_none_hides_another(tmp_path, cells):
+    path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type="image")
+    with NWBHDF5IO(path, "a") as io:
+        nwbfile = io.read()
+        images = {"mean": cells.mean_image().T + 1, "small": np.zeros((4, 4))}
+        images = [GrayscaleImage(name=name, data=data) for name, data in images.items()]
+        nwbfile.processing["ophys"].add(Images(name="Other", images=images))
+        io.write(nwbfile)
+    with pytest.warns(UserWarning, match="images 'Other/small', which are not of the size"):
+        found = NwbSegmentationInterface(path).extractor.get_images_dict()
+    assert set(found) == {"mean", "SegmentationImages_mean"}
+    means = sorted(found.values(), key=np.mean)
+    np.testing.assert_array_equal(means[0] + 1, means[1])
 
 
 def test_renamed_traces_state_their_former_names(tmp_path, cells):
