@@ -16,6 +16,7 @@ from nwb_ophys.errors import OutputError, not_found
 from nwb_ophys.outside import check_output, fault_on_windows
 from nwb_ophys.storage.files import check_target
 from nwb_ophys.storage.flushing import flush
+from nwb_ophys.storage.undo import UndoLog, records
 
 fcntl = pytest.importorskip("fcntl", reason="Windows needs no fake")
 PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
@@ -61,6 +62,38 @@ def test_a_file_that_may_only_be_read_is_flushed(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "open", refusing)
     flush(file)
+
+
+@pytest.fixture
+def open_files_keep_their_names(monkeypatch):
+    """Refuse to rename or remove a file that this process has open, as Windows does."""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("The open files are not listed.")
+
+    def refusing(call):
+        def run(path, *others, **options):
+            for each in map(os.path.realpath, (path, *others)):
+                if each in {os.path.realpath(handle) for handle in Path("/proc/self/fd").iterdir()}:
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), each)
+            return call(path, *others, **options)
+
+        return run
+
+    for name in ("rename", "replace", "unlink", "remove"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+
+
+@pytest.mark.usefixtures("open_files_keep_their_names")
+def test_a_log_is_closed_while_it_is_renamed(tmp_path):
+    log = UndoLog(tmp_path / "a.undo")
+    log.add({"number": 0}, b"before")
+    log.place()
+    log.add({"number": 1}, b"after")
+    log.sync()
+    log.close()
+    found = list(records(tmp_path / "a.undo"))
+    assert found == [({"number": 0}, b"before"), ({"number": 1}, b"after")]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.undo"]
 
 
 @pytest.mark.parametrize(
