@@ -13,7 +13,7 @@ import pytest
 from nwb_ophys import outside
 from nwb_ophys.cli import options
 from nwb_ophys.errors import OutputError, not_found
-from nwb_ophys.outside import check_output, fault_on_windows
+from nwb_ophys.outside import check_output, fault_on_windows, ignores_case
 from nwb_ophys.storage.files import check_target
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.undo import UndoLog, records
@@ -121,6 +121,15 @@ def test_names_that_windows_has_not(name, fault, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["a.nwb", "sub-1_ses-2_ophys.nwb", "auxiliary.nwb", "Ä µ [1].nwb"])
 def test_names_that_all_systems_have(name):
     assert fault_on_windows(name) is None
+
+
+def test_folders_in_which_upper_and_lower_case_are_one(tmp_path):
+    for name in ("Plain", "Mixed", "mIXED", "Linked"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lINKED").symlink_to("Linked")
+    assert not ignores_case(tmp_path / "Plain" / "12")
+    assert not ignores_case(tmp_path / "Mixed")
+    assert ignores_case(tmp_path / "Linked" / "absent")
 
 
 @pytest.mark.parametrize("command", ["detect", "inspect"])
