@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 import re
@@ -13,9 +14,11 @@ import pytest
 from nwb_ophys import outside
 from nwb_ophys.cli import options
 from nwb_ophys.errors import OutputError, not_found
+from nwb_ophys.interfaces import provenance
 from nwb_ophys.outside import check_output, fault_on_windows, ignores_case
 from nwb_ophys.storage.files import check_target
 from nwb_ophys.storage.flushing import flush
+from nwb_ophys.storage.identity import file_facts
 from nwb_ophys.storage.undo import UndoLog, records
 
 fcntl = pytest.importorskip("fcntl", reason="Windows needs no fake")
@@ -94,6 +97,26 @@ def test_a_log_is_closed_while_it_is_renamed(tmp_path):
     found = list(records(tmp_path / "a.undo"))
     assert found == [({"number": 0}, b"before"), ({"number": 1}, b"after")]
     assert [each.name for each in tmp_path.iterdir()] == ["a.undo"]
+
+
+class _DatetimeOfWindows(datetime.datetime):
+    @classmethod
+    def fromtimestamp(cls, seconds, tz=None):
+        if seconds < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return super().fromtimestamp(seconds, tz)
+
+
+def test_files_without_a_time_which_windows_dates_to_1601(tmp_path, monkeypatch):
+    monkeypatch.setattr(datetime, "datetime", _DatetimeOfWindows)
+    seconds = -11_644_473_600
+    assert provenance._time(seconds * 10**9) == "1601-01-01T00:00:00+00:00"
+    file = tmp_path / "a.tif"
+    file.write_bytes(b"abc")
+    os.utime(file, (seconds, seconds))
+    (fact,) = file_facts([file]).values()
+    year = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(file.stat().st_mtime))
+    assert f"3 bytes of {year:%Y}-" in str(fact)
 
 
 @pytest.mark.parametrize(
