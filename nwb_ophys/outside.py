@@ -277,6 +277,24 @@ def fault_on_windows(name: str) -> str | None:
     return f"'{stem}' is the name of a device" if _DEVICES.fullmatch(stem) else None
 
 
+def ignores_case(folder: str | Path) -> bool:
+    """Return whether names that differ only in their case are one file in a folder.
+
+    They are on most disks of Windows and macOS.
+
+    Parameters
+    ----------
+    folder : path-like
+        If it does not exist, the folder around it counts.
+    """
+    place = Path(os.path.realpath(folder))
+    for each in (place, *place.parents):
+        other = each.with_name(each.name.swapcase()) if each.name else each
+        if other.name != each.name and each.exists():
+            return other.exists() and other.samefile(each)
+    return False
+
+
 def special_file(path: str | Path) -> SpecialFileError:
     """Return the error for a path that is neither a file nor a folder."""
     return SpecialFileError(f"'{path}' is {_kind(path)}, which is not opened; give a file.")

@@ -85,6 +85,15 @@ class Clock:
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
+def utc_time(seconds: int) -> datetime.datetime:
+    """Return the date and time in UTC by the seconds since 1970.
+
+    Disks of Windows and of cameras state 1601 for files without a time; the function of Python for
+    this refuses times before 1970 on Windows.
+    """
+    return _EPOCH.replace(tzinfo=datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+
+
 def nanoseconds_of(moment: datetime.datetime) -> int:
     """Return the nanoseconds from 1970 to a date and time, in UTC if it has a time zone."""
     if moment.tzinfo is not None:

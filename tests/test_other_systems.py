@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import os
 import re
@@ -13,9 +14,12 @@ import pytest
 from nwb_ophys import outside
 from nwb_ophys.cli import options
 from nwb_ophys.errors import OutputError, not_found
-from nwb_ophys.outside import check_output, fault_on_windows
+from nwb_ophys.interfaces import provenance
+from nwb_ophys.outside import check_output, fault_on_windows, ignores_case
 from nwb_ophys.storage.files import check_target
 from nwb_ophys.storage.flushing import flush
+from nwb_ophys.storage.identity import file_facts
+from nwb_ophys.storage.undo import UndoLog, records
 
 fcntl = pytest.importorskip("fcntl", reason="Windows needs no fake")
 PACKAGE = Path(__file__).resolve().parents[1] / "nwb_ophys"
@@ -63,6 +67,58 @@ def test_a_file_that_may_only_be_read_is_flushed(tmp_path, monkeypatch):
     flush(file)
 
 
+@pytest.fixture
+def open_files_keep_their_names(monkeypatch):
+    """Refuse to rename or remove a file that this process has open, as Windows does."""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("The open files are not listed.")
+
+    def refusing(call):
+        def run(path, *others, **options):
+            for each in map(os.path.realpath, (path, *others)):
+                if each in {os.path.realpath(handle) for handle in Path("/proc/self/fd").iterdir()}:
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), each)
+            return call(path, *others, **options)
+
+        return run
+
+    for name in ("rename", "replace", "unlink", "remove"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+
+
+@pytest.mark.usefixtures("open_files_keep_their_names")
+def test_a_log_is_closed_while_it_is_renamed(tmp_path):
+    log = UndoLog(tmp_path / "a.undo")
+    log.add({"number": 0}, b"before")
+    log.place()
+    log.add({"number": 1}, b"after")
+    log.sync()
+    log.close()
+    found = list(records(tmp_path / "a.undo"))
+    assert found == [({"number": 0}, b"before"), ({"number": 1}, b"after")]
+    assert [each.name for each in tmp_path.iterdir()] == ["a.undo"]
+
+
+class _DatetimeOfWindows(datetime.datetime):
+    @classmethod
+    def fromtimestamp(cls, seconds, tz=None):
+        if seconds < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return super().fromtimestamp(seconds, tz)
+
+
+def test_files_without_a_time_which_windows_dates_to_1601(tmp_path, monkeypatch):
+    monkeypatch.setattr(datetime, "datetime", _DatetimeOfWindows)
+    seconds = -11_644_473_600
+    assert provenance._time(seconds * 10**9) == "1601-01-01T00:00:00+00:00"
+    file = tmp_path / "a.tif"
+    file.write_bytes(b"abc")
+    os.utime(file, (seconds, seconds))
+    (fact,) = file_facts([file]).values()
+    year = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=int(file.stat().st_mtime))
+    assert f"3 bytes of {year:%Y}-" in str(fact)
+
+
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
@@ -88,6 +144,15 @@ def test_names_that_windows_has_not(name, fault, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["a.nwb", "sub-1_ses-2_ophys.nwb", "auxiliary.nwb", "Ä µ [1].nwb"])
 def test_names_that_all_systems_have(name):
     assert fault_on_windows(name) is None
+
+
+def test_folders_in_which_upper_and_lower_case_are_one(tmp_path):
+    for name in ("Plain", "Mixed", "mIXED", "Linked"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "lINKED").symlink_to("Linked")
+    assert not ignores_case(tmp_path / "Plain" / "12")
+    assert not ignores_case(tmp_path / "Mixed")
+    assert ignores_case(tmp_path / "Linked" / "absent")
 
 
 @pytest.mark.parametrize("command", ["detect", "inspect"])

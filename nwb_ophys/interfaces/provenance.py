@@ -29,6 +29,7 @@ from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling, is_system_file
 from nwb_ophys.storage.hidden_names import HiddenName
 from nwb_ophys.storage.record import Provenance
+from nwb_ophys.timing import utc_time
 
 # Files of a folder; those of a larger one are not listed.
 MOST_FILES = 100_000
@@ -258,8 +259,7 @@ def _kind(value: Any) -> str:
 
 
 def _time(nanoseconds: int) -> str:
-    time = datetime.datetime.fromtimestamp(nanoseconds // 10**9, datetime.timezone.utc)
-    return time.isoformat()
+    return utc_time(nanoseconds // 10**9).isoformat()
 
 
 def _check_objects(files: Sequence[SourceFile]) -> None:

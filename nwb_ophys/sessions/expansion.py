@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from nwb_ophys.metadata import DeepDict, load_metadata
 from nwb_ophys.metadata.fields import class_schema
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.metadata.value_texts import read_text
+from nwb_ophys.outside import ignores_case
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
 from nwb_ophys.sessions.keys import SECTIONS, check_keys, faults_of_values
@@ -537,7 +539,7 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
         session = attrs.evolve(each, key=key)
         output = session.shown_output
         is_whole = "…" not in output.rpartition(os.sep)[2]
-        other = outputs.setdefault(output, session) if is_whole else session
+        other = outputs.setdefault(_file_of(output), session) if is_whole else session
         if other is not session and not session.faults:
             faults.append(
                 f"'{output}' would be the file of two sessions: {_said(other)} and "
@@ -547,6 +549,16 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
     if faults:
         raise SpecificationError(*faults)
     return found
+
+
+def _file_of(output: str) -> str:
+    """Return a text that two outputs share if they are one file on this disk.
+
+    macOS does not distinguish letters with an accent from those followed by one, nor can readers.
+    """
+    text = unicodedata.normalize("NFC", output)
+    is_folded = not is_url(output) and ignores_case(Path(output).parent)
+    return text.casefold() if is_folded else text
 
 
 def _said(session: Session) -> str:

@@ -27,6 +27,7 @@ from nwb_ophys.storage.backends.registry import NWB_SUFFIXES
 from nwb_ophys.storage.hidden_names import HiddenName
 from nwb_ophys.storage.planning import PlannedDataset
 from nwb_ophys.storage.sources import unwrapped
+from nwb_ophys.timing import utc_time
 
 Facts = Mapping[str, str]
 
@@ -88,8 +89,8 @@ def _state(file: Path) -> str:
     if not stat.S_ISREG(status.st_mode):
         return "no regular file"
     seconds, rest = divmod(status.st_mtime_ns, 1_000_000_000)
-    time = datetime.datetime.fromtimestamp(seconds).isoformat(" ")
-    return f"{status.st_size:,} bytes of {time}.{rest:09d}"
+    time = utc_time(seconds).replace(tzinfo=None).isoformat(" ")
+    return f"{status.st_size:,} bytes of {time}.{rest:09d} (UTC)"
 
 
 # --- plan -----------------------------------------------------------------------------------------

@@ -67,9 +67,11 @@ class UndoLog:
         os.fsync(self._file.fileno())
 
     def place(self) -> None:
-        """Put the log, as it is now, in its place."""
+        """Put the log, as it is now, in its place, where records can be added to it."""
         self.sync()
+        self._file.close()  # Windows renames no open file
         self._new.replace(self.path)
+        self._file = self.path.open("ab")
 
     def close(self) -> None:
         """Close the log."""

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from nwb_ophys.documents import parse_yaml
 from nwb_ophys.errors import SpecificationError
 from nwb_ophys.paths import plain_path
-from nwb_ophys.sessions import sessions_of, specification_schema
+from nwb_ophys.sessions import expansion, sessions_of, specification_schema
 from nwb_ophys.sessions.specification import DEFAULTS_FILE, parse_specification
 from nwb_ophys.sessions.states import settings_fingerprint, sources_fingerprint
 
@@ -156,6 +156,21 @@ def test_wrong_specifications_are_refused_with_the_key(folder, text, words):
     with pytest.raises(SpecificationError) as error:
         sessions(folder, text)
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_outputs_that_differ_in_case_are_one_file_where_the_disk_ignores_it(
+    is_ignored, folder, monkeypatch
+):
+    """The second session would replace the file of the first, or be refused because of it."""
+    monkeypatch.setattr(expansion, "ignores_case", lambda _: is_ignored)
+    (folder / "s.csv").write_text("subject_id,session_id,path\nm1,a,raw/M1/a\nM1,a,raw/M1/b\n")
+    text = "output: 'out/{subject_id}.nwb'\nsessions: [{table: s.csv}]\n"
+    if not is_ignored:
+        assert len(sessions(folder, text)) == 2
+        return
+    with pytest.raises(SpecificationError, match="would be the file of two sessions: 'm1/a'"):
+        sessions(folder, text)
 
 
 @pytest.mark.parametrize("output", ["raw", "{subject_id}/nwb", "raw/{subject_id}_{session_id}.nwb"])
