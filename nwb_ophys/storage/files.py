@@ -184,8 +184,8 @@ def _note_name(path: Path) -> None:
     """Warn of a name by which other programs do not recognise an NWB file."""
     if not path.name.lower().endswith(NWB_SUFFIXES):
         warnings.warn(
-            f"The name of '{path}' does not end in {NWB_SUFFIXES[0]}; the file is written, but the "
-            "DANDI archive and most programs that show NWB files look for that ending.",
+            f"The name of '{path}' does not end in {NWB_SUFFIXES[0]}. It is kept, but the DANDI "
+            "archive and most programs that show NWB files look for that ending.",
             UserWarning,
             stacklevel=4,
         )
