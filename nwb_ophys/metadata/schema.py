@@ -421,10 +421,15 @@ def _messages(error: Any, path: str) -> Iterator[str]:
     value = error.instance
     if error.validator == "type":
         wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in error.validator_value)
+        if value is None:
+            yield f"{where} has no value; it must be {wanted}."
+            return
         hint = _hint_at_quotes(value) if "text" in wanted else ""
         yield f"{where} is {shown(value)} ({type(value).__name__}); it must be {wanted}.{hint}"
     elif error.validator == "storable":
         yield f"{where} is {shown(value)}; {error.message}."
+    elif error.validator == "minItems" and error.validator_value == 1:
+        yield f"{where} is an empty list; give at least one entry, or leave it out."
     elif error.validator == "pattern":
         yield (
             f"{where} is {shown(value)}; a name must not be empty, '.' or '..', nor contain '/' or "

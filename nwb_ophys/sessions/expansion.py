@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SpecificationError
+from nwb_ophys.errors import OutputError, SpecificationError
 from nwb_ophys.home import with_home
 from nwb_ophys.metadata import DeepDict, load_metadata
 from nwb_ophys.metadata.fields import class_schema
@@ -28,6 +28,7 @@ from nwb_ophys.sessions.session import OUTPUTS, RESULTS, Session, leaves
 from nwb_ophys.sessions.specification import Entry, Settings, Source, Specification
 from nwb_ophys.sessions.subjects import Subjects, read_subjects
 from nwb_ophys.sessions.tables import Row, Table, read_table
+from nwb_ophys.storage.places import check_place
 
 _WRITING = (
     *("all_in_one", "backend", "zarr_format", "compression", "chunk_mb", "stub", "verify"),
@@ -118,6 +119,7 @@ class _Draft:
 
     def add_metadata(self, given: Mapping[str, Any], says: Callable[[str], str]) -> None:
         """Add metadata; its values replace single values that were stated before."""
+        given = _without_empty_sections(given)
         self.metadata.deep_update(given)
         for key, _ in leaves(given):
             self.origins[key] = says(key)
@@ -398,6 +400,14 @@ class _Merger:
         )
 
 
+def _without_empty_sections(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without sections that have no value, which state nothing."""
+    found = {key: value for key, value in given.items() if value is not None}
+    if isinstance(found.get("Ophys"), Mapping):
+        found["Ophys"] = {k: each for k, each in found["Ophys"].items() if each is not None}
+    return found
+
+
 def _metadata_of(
     source: Source, says: Callable[[str], str]
 ) -> tuple[Mapping[str, Any], Callable[[str], str]]:
@@ -527,6 +537,7 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
     times, seen = Counter(each.key for each in sessions), Counter[str]()
     outputs: dict[str, Session] = {}
     faults, found = [], []
+    fault_of_place = _faults_of_places()
     for each in sessions:
         key = each.key
         if times[key] > 1:
@@ -534,8 +545,9 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
         seen[key] += 1
         if seen[key] > 1:
             key = f"{key} {seen[key]}"
-        session = attrs.evolve(each, key=key)
-        output = session.shown_output
+        output = each.shown_output
+        own = fault_of_place(output)
+        session = attrs.evolve(each, key=key, faults=(*each.faults, *own))
         is_whole = "…" not in output.rpartition(os.sep)[2]
         other = outputs.setdefault(output, session) if is_whole else session
         if other is not session and not session.faults:
@@ -547,6 +559,34 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
     if faults:
         raise SpecificationError(*faults)
     return found
+
+
+def _faults_of_places() -> Callable[[str], tuple[str, ...]]:
+    """Return a function that returns why no file can be at a path, and asks once for a folder."""
+    known: dict[str, tuple[str, ...]] = {}
+
+    def fault_of(target: str) -> tuple[str, ...]:
+        try:
+            check_place(Path(os.path.realpath(target)), makes_folders=True)
+        except OutputError as error:
+            return (str(error),)
+        return ()
+
+    def fault_of_place(output: str) -> tuple[str, ...]:
+        if is_url(output):
+            return ()
+        folder, _, name = output.rpartition(os.sep)
+        if len(name) > _SHORT:
+            return fault_of(output)
+        if folder not in known:
+            known[folder] = fault_of(output)
+        return known[folder]
+
+    return fault_of_place
+
+
+_SHORT = 60
+"""Characters of a name that is short enough for any file system."""
 
 
 def _said(session: Session) -> str:

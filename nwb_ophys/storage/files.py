@@ -24,7 +24,6 @@ from nwb_ophys.errors import (
     last_reason,
 )
 from nwb_ophys.home import with_home
-from nwb_ophys.outside import check_output
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
@@ -51,6 +50,7 @@ from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.in_place import changed_in_place, check_in_place
 from nwb_ophys.storage.locking import locked
+from nwb_ophys.storage.places import check_place
 from nwb_ophys.storage.remote_targets import (
     check_remote_target,
     check_resumable,
@@ -100,13 +100,12 @@ def check_target(
         check_remote_target(given, overwrite=overwrite, append=append)
         return given
     target = Path(os.path.realpath(with_home(given)))
-    check_output(target)
-    check_folder(target.parent)
+    check_place(target)
     try:
         target.stat()
     except FileNotFoundError:
         return target
-    except OSError as error:  # the name is too long, or the disk is faulty
+    except OSError as error:  # the disk is faulty
         raise disk_error(error.errno or 0, target) from error
     if _is_meant_as_folder(target, overwrite):
         raise OutputError(
@@ -165,7 +164,7 @@ def reserved(
             yield temporary
         return
     place = Path(os.path.realpath(with_home(given)))
-    check_folder(place.parent)
+    check_place(place)
     with locked(place) as lock:
         is_outermost = not lock.is_cleared
         clear_target(place, lock)
@@ -210,26 +209,6 @@ def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
     if not target.is_dir() or backend_of_path(target) is not None:
         return False
     return not overwrite or not (target.name.endswith(NWB_SUFFIXES) or any(target.iterdir()))
-
-
-def check_folder(folder: Path) -> None:
-    """Check that files can be written to a folder.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-
-    Raises
-    ------
-    OutputError
-        When the folder is absent, is a file, or does not allow new files.
-    """
-    if not folder.exists():
-        raise OutputError(f"The folder '{folder}' does not exist; make it first.")
-    if not folder.is_dir():
-        raise OutputError(f"'{folder}' is a file, not a folder; choose another path.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder '{folder}' does not allow new files; choose another one.")
 
 
 class Target:

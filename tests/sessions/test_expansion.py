@@ -326,3 +326,14 @@ def test_the_folder_above_a_link_is_that_of_its_target(folder):
     (folder / "link").symlink_to(folder / "far" / "inner")
     assert plain_path(folder / "link" / ".." / "x") == folder / "far" / "x"
     assert plain_path(folder / "far" / "inner" / ".." / "x") == folder / "far" / "x"
+
+
+def test_an_output_that_cannot_be_written_is_a_fault_of_its_session(folder):
+    """Fault: a dry run announced the conversion, which failed."""
+    (folder / "file").touch()
+    text = "output: 'file/{subject_id}-{session_id}.nwb'\n" + PATTERN
+    assert {each.faults for each in sessions(folder, text)} == {
+        (f"'{folder / 'file'}' is a file, not a folder; choose another path.",)
+    }
+    text = "output: '" + "x" * 250 + "{subject_id}-{session_id}.nwb'\n" + PATTERN
+    assert all("File name too long" in each.faults[0] for each in sessions(folder, text))
