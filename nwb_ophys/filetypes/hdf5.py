@@ -105,12 +105,11 @@ def _visit(
 ) -> None:
     import h5py
 
-    for name in group:
+    from nwb_ophys.storage.backends.hdf5_opening import own_members
+
+    for name, item in own_members(group):
         if len(groups) + len(datasets) >= _MAX_ENTRIES:
             return
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            continue
-        item = group[name]
         if isinstance(item, h5py.Dataset):
             datasets[prefix + name] = (tuple(item.shape or ()), item.dtype)
         elif isinstance(item, h5py.Group):

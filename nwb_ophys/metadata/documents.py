@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,10 +43,7 @@ def load_metadata(path: str | Path) -> DeepDict:
         raise MetadataError(f"The metadata file '{path}' cannot be read: {reason}.") from error
     except DocumentError as error:
         raise MetadataError(f"The metadata file '{path}' is not valid: {error}.") from error
-    if loaded is None or loaded == {}:
-        warnings.warn(
-            f"The metadata file '{path}' is empty; it states nothing.", UserWarning, stacklevel=2
-        )
+    if loaded is None:
         return DeepDict()
     if not isinstance(loaded, dict):
         raise MetadataError(

@@ -429,7 +429,7 @@ def _messages(error: Any, path: str) -> Iterator[str]:
     elif error.validator == "storable":
         yield f"{where} is {shown(value)}; {error.message}."
     elif error.validator == "minItems" and error.validator_value == 1:
-        yield f"{where} is an empty list; give at least one entry, or leave it out."
+        yield f"{where}: the list is empty; give at least one entry, or leave it out."
     elif error.validator == "pattern":
         yield (
             f"{where} is {shown(value)}; a name must not be empty, '.' or '..', nor contain '/' or "

@@ -52,6 +52,7 @@ from nwb_ophys.storage.in_place import changed_in_place, check_in_place
 from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.places import check_place
 from nwb_ophys.storage.remote_targets import (
+    check_remote_kind,
     check_remote_target,
     check_resumable,
     uploaded,
@@ -330,6 +331,9 @@ def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Targe
     storage = stored or get_backend(str(how.backend), how.zarr_format)
     if stored is not None:
         check_appendable(stored, path, how.zarr_format)
+    given = as_path(path)
+    if how.overwrite and isinstance(given, RemotePath):
+        check_remote_kind(given, storage)
     appended = [] if stored is None else [place]
     resumption = Resumption(
         place, storage, is_wanted=how.resume, sources=how.source_facts, appended=appended
