@@ -259,10 +259,11 @@ def test_an_object_in_the_place_of_a_store_is_refused_before_anything_is_read(bu
     convert(f"{bucket.url}/a.nwb", stub_test=True)
     bucket.put("b.nwb.zarr", bucket.get("a.nwb"))
     before = bucket.keys
-    opened = WriteOptions(overwrite=True)
-    with pytest.raises(OutputError, match="is a file of another backend and is left as it is"):
-        with target(f"{bucket.url}/b.nwb.zarr", opened):
-            pytest.fail("the file would be written")
+    with (
+        pytest.raises(OutputError, match="is a file of another backend and is left as it is"),
+        target(f"{bucket.url}/b.nwb.zarr", WriteOptions(overwrite=True)),
+    ):
+        pytest.fail("the file would be written")
     assert bucket.keys == before
 
 
