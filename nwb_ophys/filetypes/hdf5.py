@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import LOCKED, SourceError, is_locked
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.trial import is_tried_damaged
@@ -33,6 +34,8 @@ def open_hdf5(path: Path) -> h5py.File:
     ------
     OutsideFolderError, SpecialFileError, CorruptSourceError
         See :func:`nwb_ophys.storage.backends.hdf5_parts.check_named_files`.
+    SourceError
+        If another program writes it.
     OSError
         If it is not a whole HDF5 file.
     """
@@ -40,8 +43,13 @@ def open_hdf5(path: Path) -> h5py.File:
     from nwb_ophys.storage.backends.hdf5_parts import check_named_files
 
     check_file(path)
-    check_named_files(path)
-    return read_hdf5(path)
+    try:
+        check_named_files(path)
+        return read_hdf5(path)
+    except OSError as error:
+        if is_locked(error):
+            raise SourceError(f"'{path}' cannot be read: {LOCKED}.") from error
+        raise
 
 
 @attrs.frozen

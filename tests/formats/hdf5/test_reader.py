@@ -21,6 +21,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.formats.hdf5.reader import Hdf5MovieExtractor, find_hdf5_movie
+from nwb_ophys.formats.nwb.files import choose
 from nwb_ophys.storage.backends.hdf5_reading import ChunkReader
 from nwb_ophys.testing import write_hdf5
 from nwb_ophys.trial.child import Progress, walk
@@ -355,3 +356,18 @@ def test_names_that_are_not_utf_8_hide_nothing(tmp_path):
     extractor = Hdf5MovieExtractor(find_hdf5_movie(path), sampling_frequency=30.0)
     np.testing.assert_array_equal(extractor.get_series(), movie)
     extractor.close()
+
+
+def test_a_file_that_a_program_writes_is_named_as_such(tmp_path):
+    """Fault: with a given format it was "not a complete NWB file", or the error of the system."""
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "a.nwb"
+    write_hdf5(path, np.zeros((3, 4, 5), np.uint16))
+    with path.open("r+b") as written:
+        fcntl.flock(written, fcntl.LOCK_EX)
+        for read in (
+            find_hdf5_movie,
+            lambda given: choose(given, ("TwoPhotonSeries",), None, "name"),
+        ):
+            with pytest.raises(SourceError, match="it is open for writing in another program"):
+                read(path)
