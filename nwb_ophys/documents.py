@@ -79,6 +79,8 @@ def read_document(path: str | Path) -> Any:
     path = Path(path)
     require_ordinary(path)
     text = decoded(read_limited(path))
+    if not text.strip():
+        return None
     return parse_json(text) if path.suffix.lower() == ".json" else parse_yaml(text)
 
 

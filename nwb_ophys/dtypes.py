@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from nwb_ophys.errors import SourceError
 
+PLAIN_CLASSES = frozenset((str, int, float, bool, type(None)))
+"""Classes of most single values, which are looked up faster than any other kind is recognised."""
+
 _KINDS = {
     "c": "complex numbers",
     "U": "text",

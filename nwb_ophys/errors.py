@@ -347,6 +347,8 @@ def last_reason(error: BaseException) -> str:
     """
     if is_locked(error):
         return f"{LOCKED[0].upper()}{LOCKED[1:]}."
+    if isinstance(error, UnicodeDecodeError):
+        return f"{error.object[:60]!r} in it is not a text in {error.encoding.upper()}."
     stated = error.args[-1] if len(error.args) > 1 and not isinstance(error, OSError) else None
     message = stated if isinstance(stated, str) else error
     place = getattr(error.args[0], "path", "") if message is stated else ""

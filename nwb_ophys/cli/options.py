@@ -414,6 +414,25 @@ def reserve(output: Path, *, overwrite: bool, append: bool) -> None:
     context.with_resource(reserved(output, overwrite=overwrite, append=append))
 
 
+def check_free_place(output: Path) -> None:
+    """Check that a file could be written at a path, whatever is there already.
+
+    Parameters
+    ----------
+    output : pathlib.Path
+        A URL is not looked at.
+
+    Raises
+    ------
+    OutputError
+        See :func:`nwb_ophys.storage.check_place`.
+    """
+    if not is_url(output):
+        from nwb_ophys.storage import check_place
+
+        check_place(Path(os.path.realpath(output)))
+
+
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
     """Return texts of the form KEY=VALUE as a dictionary.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
+from nwb_ophys.errors import LOCKED, SourceError, is_locked
 from nwb_ophys.outside import check_file
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.trial import is_tried_damaged
@@ -33,6 +34,8 @@ def open_hdf5(path: Path) -> h5py.File:
     ------
     OutsideFolderError, SpecialFileError, CorruptSourceError
         See :func:`nwb_ophys.storage.backends.hdf5_parts.check_named_files`.
+    SourceError
+        If another program writes it.
     OSError
         If it is not a whole HDF5 file.
     """
@@ -40,8 +43,13 @@ def open_hdf5(path: Path) -> h5py.File:
     from nwb_ophys.storage.backends.hdf5_parts import check_named_files
 
     check_file(path)
-    check_named_files(path)
-    return read_hdf5(path)
+    try:
+        check_named_files(path)
+        return read_hdf5(path)
+    except OSError as error:
+        if is_locked(error):
+            raise SourceError(f"'{path}' cannot be read: {LOCKED}.") from error
+        raise
 
 
 @attrs.frozen
@@ -105,12 +113,11 @@ def _visit(
 ) -> None:
     import h5py
 
-    for name in group:
+    from nwb_ophys.storage.backends.hdf5_opening import own_members
+
+    for name, item in own_members(group):
         if len(groups) + len(datasets) >= _MAX_ENTRIES:
             return
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            continue
-        item = group[name]
         if isinstance(item, h5py.Dataset):
             datasets[prefix + name] = (tuple(item.shape or ()), item.dtype)
         elif isinstance(item, h5py.Group):

@@ -189,6 +189,13 @@ FOREIGN_FORMATS: tuple[ForeignFormat, ...] = (
 _PACKED = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 
 
+# Of gzip, bzip2, xz, Zstandard, 7-Zip and RAR; files of many programs begin as ZIP archives do.
+_PACKED_HEADS = (
+    *(b"\x1f\x8b\x08", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"),
+    *(b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07"),
+)
+
+
 def packed_refusal(probe: PathProbe) -> str | None:
     """Return that an archive must be unpacked, or None for other files and folders.
 
@@ -196,8 +203,16 @@ def packed_refusal(probe: PathProbe) -> str | None:
     ----------
     probe : PathProbe
     """
-    if not probe.is_file or not probe.path.name.lower().endswith(_PACKED):
+    if not probe.is_file:
         return None
+    if not probe.path.name.lower().endswith(_PACKED):
+        if not probe.head().startswith(_PACKED_HEADS):
+            return None
+        return (
+            f"'{probe.path}' is compressed, whatever its name says: its first bytes are those of "
+            "such a file, or of an object that was uploaded with Content-Encoding. Such files are "
+            "not read; unpack it, and give what was in it."
+        )
     return (
         f"'{probe.path}' is an archive or a compressed file, which is not read. Unpack it, and "
         "give the files or the folder that were in it."

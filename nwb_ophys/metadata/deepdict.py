@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from nwb_ophys.dtypes import PLAIN_CLASSES
+
 
 class DeepDict(dict[Any, Any]):
     """A dictionary of dictionaries in which an absent key is an empty :class:`DeepDict`.
@@ -153,12 +155,8 @@ def unowned(metadata: Any) -> Any:
     return metadata.copy() if isinstance(metadata, FullMetadata) else metadata
 
 
-# Most values are of these classes, which are compared faster than a Mapping is recognised.
-_SCALARS = frozenset((str, int, float, bool, type(None)))
-
-
 def _converted(value: Any) -> Any:
-    if type(value) in _SCALARS:
+    if type(value) in PLAIN_CLASSES:
         return value
     if isinstance(value, Mapping):
         return DeepDict(value)

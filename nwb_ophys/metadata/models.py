@@ -1,7 +1,7 @@
 """Models of the parts of ``metadata["Ophys"]``, field by field as NWB names them.
 
 Every field and its meaning come from the NWB schema 2.9 (core, nwb.ophys, nwb.device, nwb.file).
-A field of type ``float`` takes any real number, NaN included: NaN marks an unknown wavelength.
+A field of type ``float`` takes NaN, which marks an unknown value, unless it must be finite.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.metadata.fields import class_schema, field
+from nwb_ophys.metadata.limits import LIMITS
 
 
 def model_schema(model: type) -> dict[str, Any]:
@@ -64,17 +65,23 @@ def number(doc: str, *, required: bool = False, schema: Mapping[str, Any] | None
     return field(doc, default, schema, converter=attrs.converters.optional(float))
 
 
-def integer(doc: str, *, minimum: int = 0) -> Any:
-    """Declare a field that holds an integer."""
-    schema = {"minimum": minimum, "maximum": 2**31 - 1}
-    return field(doc, None, schema, converter=attrs.converters.optional(int))
+def limited(name: str, doc: str, *, required: bool = False) -> Any:
+    """Declare a field that holds a number within the limits of its name, or NaN."""
+    limits = LIMITS[name]
+    if limits.is_whole:
+        return field(doc, None, limits.schema(), converter=attrs.converters.optional(int))
+    return number(doc, required=required, schema=limits.schema())
 
 
-def numbers(doc: str, sizes: tuple[int, int] = (2, 3)) -> Any:
-    """Declare a field that holds a vector of numbers."""
+_FINITE = {"finite": True}
+_SIZE = {"finite": True, "exclusiveMinimum": 0}
+
+
+def numbers(doc: str, each: Mapping[str, Any] = _FINITE, sizes: tuple[int, int] = (2, 3)) -> Any:
+    """Declare a field that holds a vector of numbers, with the schema of each."""
     schema = {
         "type": "array",
-        "items": {"type": "number"},
+        "items": {"type": "number", **each},
         "minItems": sizes[0],
         "maxItems": sizes[1],
     }
@@ -133,7 +140,9 @@ class OpticalChannel:
 
     name: str = name("Name of the channel.", taken=_FIELDS_OF_PLANE)
     description: str = text("Notes on the channel.", default="not described")
-    emission_lambda: float = number("Emission wavelength in nm; NaN when unknown.", required=True)
+    emission_lambda: float = limited(
+        "emission_lambda", "Emission wavelength in nm; NaN when unknown.", required=True
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -143,17 +152,17 @@ class ImagingPlane:
     name: str = name("Name, unique in the file; series and segmentations link to it.")
     device: str = text("Name of the device that imaged the plane.", required=True)
     optical_channel: Sequence[Any] = parts("The channels of light recorded.", OpticalChannel)
-    excitation_lambda: float = number(
-        "Excitation wavelength in nm; NaN when unknown.", required=True
+    excitation_lambda: float = limited(
+        "excitation_lambda", "Excitation wavelength in nm; NaN when unknown.", required=True
     )
     indicator: str = text("Indicator, such as 'GCaMP6s'; 'unknown' when unknown.", required=True)
     location: str = text("Location in the brain; 'unknown' when unknown.", required=True)
     description: str | None = text("Description of the imaged plane or volume.")
-    imaging_rate: float | None = number("Samples per second, in Hz.")
+    imaging_rate: float | None = limited("imaging_rate", "Samples per second, in Hz.")
     reference_frame: str | None = text("Reference of origin_coords.")
     origin_coords: Any = numbers("Position of the first pixel: x, y[, z].")
     origin_coords_unit: str | None = text("Unit of origin_coords; metres when not given.")
-    grid_spacing: Any = numbers("Distance between pixels along x, y[, z].")
+    grid_spacing: Any = numbers("Distance between pixels along x, y[, z].", _SIZE)
     grid_spacing_unit: str | None = text("Unit of grid_spacing; metres when not given.")
 
 
@@ -166,14 +175,16 @@ class TimeSeries:
     unit: str = text("Unit of the data once converted.", default="n.a.")
     rate: float | None = number(
         "Samples per second in Hz, when the source does not say.",
-        schema={"finite": True, "exclusiveMinimum": 0},
+        schema=_SIZE,
     )
     starting_time: float | None = number(
-        "Time of the first sample in s, with a given rate.", schema={"finite": True}
+        "Time of the first sample in s, with a given rate.", schema=_FINITE
     )
     comments: str | None = text("Comments on the series.")
-    conversion: float | None = number("Factor from the data to the unit.")
-    offset: float | None = number("Offset from the data to the unit, after conversion.")
+    conversion: float | None = number("Factor from the data to the unit.", schema=_FINITE)
+    offset: float | None = number(
+        "Offset from the data to the unit, after conversion.", schema=_FINITE
+    )
     resolution: float | None = number("Smallest meaningful difference, in the unit.")
 
 
@@ -185,25 +196,25 @@ class PhotonSeries(TimeSeries):
     dimension: Any = numbers("Pixels along x, y[, z]; found from the data.")
     format: str | None = field("Only 'raw': the pixels are in the file.", None, {"enum": ["raw"]})
     # No bits_per_pixel: NWB has dropped it, and pynwb refuses it.
-    pmt_gain: float | None = number("Gain of the photomultiplier.")
-    scan_line_rate: float | None = number("Lines scanned per second, in Hz.")
+    pmt_gain: float | None = limited("pmt_gain", "Gain of the photomultiplier.")
+    scan_line_rate: float | None = limited("scan_line_rate", "Lines scanned per second, in Hz.")
 
 
 @attrs.frozen(kw_only=True)
 class TwoPhotonSeries(PhotonSeries):
     """A two-photon movie (NWB ``TwoPhotonSeries``)."""
 
-    field_of_view: Any = numbers("Width, height[, depth] of the field, in metres.")
+    field_of_view: Any = numbers("Width, height[, depth] of the field, in metres.", _SIZE)
 
 
 @attrs.frozen(kw_only=True)
 class OnePhotonSeries(PhotonSeries):
     """A one-photon movie (NWB ``OnePhotonSeries``)."""
 
-    exposure_time: float | None = number("Exposure of a frame, in s.")
-    binning: int | None = integer("Pixels combined into one, along a side.")
-    power: float | None = number("Power of the excitation, in mW.")
-    intensity: float | None = number("Intensity of the excitation, in mW/mm^2.")
+    exposure_time: float | None = limited("exposure_time", "Exposure of a frame, in s.")
+    binning: int | None = limited("binning", "Pixels combined into one, along a side.")
+    power: float | None = limited("power", "Power of the excitation, in mW.")
+    intensity: float | None = limited("intensity", "Intensity of the excitation, in mW/mm^2.")
 
 
 @attrs.frozen(kw_only=True)

@@ -10,43 +10,10 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
+from nwb_ophys.metadata.limits import FIELD, LENGTH, LIMITS, ORIGIN, WAVELENGTH, Limits
 
+_VECTORS = {"grid_spacing": LENGTH, "origin_coords": ORIGIN, "field_of_view": FIELD}
 _SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
-
-
-@attrs.frozen
-class _Range:
-    """The values that a field can have."""
-
-    least: float
-    most: float
-    unit: str
-    is_whole: bool = False
-
-    def has(self, value: Any) -> bool:
-        is_number = hasattr(value, "__float__") and not isinstance(value, bool)
-        is_within = is_number and self.least <= float(value) <= self.most  # False for NaN
-        return is_within and (not self.is_whole or float(value).is_integer())
-
-
-_WAVELENGTH = _Range(100.0, 20_000.0, "nm")
-_LENGTH = _Range(1e-10, 0.01, "m")
-_RATE = _Range(1e-6, 1e7, "Hz")
-_LIGHT = _Range(1e-12, 1e6, "mW")
-_GAIN = _Range(1e-9, 1e9, "as a gain")
-_RANGES: Mapping[str, _Range] = {
-    "excitation_lambda": _WAVELENGTH,
-    "emission_lambda": _WAVELENGTH,
-    "imaging_rate": _RATE,
-    "scan_line_rate": _RATE,
-    "pmt_gain": _GAIN,
-    "exposure_time": _Range(1e-9, 86_400.0, "s"),
-    "binning": _Range(1, 1024, "pixels", is_whole=True),
-    "power": _LIGHT,
-    "intensity": _LIGHT,
-}
-_ORIGIN = _Range(-10.0, 10.0, "m")
 
 
 def without_impossible(stated: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -81,12 +48,12 @@ def _cleaned(entry: Any, source: str) -> Any:
     if not isinstance(entry, Mapping):
         return entry
     found = dict(entry)
-    for name, limits in _RANGES.items():
+    for name, limits in LIMITS.items():
         value = found.get(name)
         if value is not None and not limits.has(value):
             found[name] = None
             _warn(source, name, value, limits)
-    for name, limits in (("grid_spacing", _LENGTH), ("origin_coords", _ORIGIN)):
+    for name, limits in _VECTORS.items():
         if found.get(name) is not None:
             _clean_vector(found, name, limits, source)
     channels = found.get("optical_channel")
@@ -95,25 +62,25 @@ def _cleaned(entry: Any, source: str) -> Any:
     return found
 
 
-def _clean_vector(found: dict[str, Any], name: str, limits: _Range, source: str) -> None:
-    """Leave out a vector with an impossible number; of pixel sizes, x and y remain without z."""
+def _clean_vector(found: dict[str, Any], name: str, limits: Limits, source: str) -> None:
+    """Leave out a vector with an impossible number; of sizes, x and y remain without z."""
     values = list(found[name])
     unit = found.get(f"{name}_unit") or "meters"
     if unit != "meters":  # an NWB file may have any unit
-        limits = _Range(-math.inf if limits.least < 0 else 1e-300, 1e300, unit)
+        limits = Limits(-math.inf if limits.least < 0 else 1e-300, 1e300, unit)
     wrong = [value for value in values if not limits.has(value)]
     if not wrong:
         return
     _warn(source, name, wrong[0], limits)
-    rest = values[:2] if name == "grid_spacing" and all(map(limits.has, values[:2])) else None
+    rest = values[:2] if name != "origin_coords" and all(map(limits.has, values[:2])) else None
     found[name] = rest
-    if rest is None:
+    if rest is None and name != "field_of_view":
         found[f"{name}_unit"] = None
         if name == "origin_coords":
             found["reference_frame"] = None
 
 
-def _warn(source: str, name: str, value: Any, limits: _Range) -> None:
+def _warn(source: str, name: str, value: Any, limits: Limits) -> None:
     is_marker = isinstance(value, (int, float)) and (value == 0 or math.isnan(value))
     if not is_marker:
         shown = f"{value:g}" if isinstance(value, (int, float)) else repr(value)
@@ -127,7 +94,7 @@ def _warn(source: str, name: str, value: Any, limits: _Range) -> None:
 
 def possible_wavelength(value: Any) -> float | None:
     """Return a wavelength of light in nm if an instrument can have it; else None."""
-    return float(value) if _WAVELENGTH.has(value) else None
+    return float(value) if WAVELENGTH.has(value) else None
 
 
 def possible_number(value: Any, least: float = 0.0, most: float = 1e15) -> float | None:

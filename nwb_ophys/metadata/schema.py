@@ -268,11 +268,28 @@ def _finite_fault(_: Any, instance: Any, __: Any) -> _Fault | None:
     return None
 
 
-def _maximum_fault(maximum: Any, instance: Any, _: Any) -> _Fault | None:
+def _maximum_fault(maximum: Any, instance: Any, schema: Any) -> _Fault | None:
     # NumPy warns when it compares a small float with an integer that its type cannot hold.
     if isinstance(instance, _REAL) and _as_float(instance) > maximum:
-        return "storable", f"it must be at most {maximum}"
+        return "storable", f"it must be at most {_limit(maximum, schema)}"
     return None
+
+
+def _minimum_fault(minimum: Any, instance: Any, schema: Any) -> _Fault | None:
+    if isinstance(instance, _REAL) and _as_float(instance) < minimum:
+        return "storable", f"it must be at least {_limit(minimum, schema)}"
+    return None
+
+
+def _exclusive_minimum_fault(minimum: Any, instance: Any, schema: Any) -> _Fault | None:
+    if isinstance(instance, _REAL) and _as_float(instance) <= minimum:
+        return "storable", f"it must be more than {_limit(minimum, schema)}"
+    return None
+
+
+def _limit(value: float, schema: Mapping[str, Any]) -> str:
+    """Return a limit with its unit."""
+    return f"{value:.10g} {schema.get('unit', '')}".rstrip()
 
 
 _FAULTS: Mapping[str, Callable[[Any, Any, Any], _Fault | None]] = {
@@ -281,10 +298,12 @@ _FAULTS: Mapping[str, Callable[[Any, Any, Any], _Fault | None]] = {
     "enum": _choice_fault,
     "finite": _finite_fault,
     "maximum": _maximum_fault,
+    "minimum": _minimum_fault,
+    "exclusiveMinimum": _exclusive_minimum_fault,
 }
 """Keywords of JSON Schema that are checked otherwise than jsonschema does, or are added."""
 
-_WORDS = ("$schema", "title", "description", "default", "format")
+_WORDS = ("$schema", "title", "description", "default", "format", "unit")
 
 
 def is_plainly_valid(value: Any, schema: Mapping[str, Any]) -> bool:
@@ -316,11 +335,7 @@ def _is_plain(keyword: str, wanted: Any, value: Any, schema: Mapping[str, Any]) 
         return any(is_plainly_valid(value, each) for each in wanted)
     if keyword == "not":
         return wanted.keys() == {"enum"} and _choice_fault(wanted["enum"], value, {}) is not None
-    # Keywords of numbers, lists and dictionaries hold for these only.
-    if keyword in ("minimum", "exclusiveMinimum"):
-        if type(value) not in (int, float):
-            return not _KINDS["number"](value)
-        return not (value < wanted if keyword == "minimum" else value <= wanted)
+    # Keywords of lists and dictionaries hold for these only.
     if keyword in ("items", "minItems", "maxItems"):
         if isinstance(value, (list, tuple)):
             return _is_plain_list(keyword, wanted, value)
@@ -355,7 +370,7 @@ def _as_float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return np.inf
+        return np.inf if value > 0 else -np.inf
 
 
 def _reason_against(value: Any) -> str:
@@ -406,10 +421,15 @@ def _messages(error: Any, path: str) -> Iterator[str]:
     value = error.instance
     if error.validator == "type":
         wanted = " or ".join(_TYPE_WORDS.get(kind, kind) for kind in error.validator_value)
+        if value is None:
+            yield f"{where} has no value; it must be {wanted}."
+            return
         hint = _hint_at_quotes(value) if "text" in wanted else ""
         yield f"{where} is {shown(value)} ({type(value).__name__}); it must be {wanted}.{hint}"
     elif error.validator == "storable":
         yield f"{where} is {shown(value)}; {error.message}."
+    elif error.validator == "minItems" and error.validator_value == 1:
+        yield f"{where}: the list is empty; give at least one entry, or leave it out."
     elif error.validator == "pattern":
         yield (
             f"{where} is {shown(value)}; a name must not be empty, '.' or '..', nor contain '/' or "

@@ -103,9 +103,9 @@ def note_sections(interfaces: Mapping[str, Any]) -> None:
             warnings.warn(
                 f"{listed(names)}: the names of the files differ in a number, and the files state "
                 "no start, so that the times of each are counted from 0 s. If they are sections of "
-                "one recording, join them before, or give the times of each, such as with --times "
-                f"{names[-1]}=FILE or set_aligned_starting_time(). If they were recorded together, "
-                "this is right.",
+                "one recording, join them before, or give the times of each, such as with "
+                f"times=FILE (on the command line --times {names[-1]}=FILE) or "
+                "set_aligned_starting_time(). If they were recorded together, this is right.",
                 UserWarning,
                 stacklevel=4,
             )

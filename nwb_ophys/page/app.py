@@ -18,7 +18,6 @@ from starlette.types import ASGIApp
 
 from nwb_ophys.documents import parse_source_json
 from nwb_ophys.errors import NwbOphysError, printable
-from nwb_ophys.flags import error_lines
 from nwb_ophys.page import request as commands
 from nwb_ophys.page.desk import ACTS, Desk
 from nwb_ophys.page.roots import Listing, as_identifier
@@ -26,6 +25,7 @@ from nwb_ophys.page.safety import PICTURES, Guard
 from nwb_ophys.page.specifications import FIELDS
 from nwb_ophys.page.state import Work
 from nwb_ophys.page.values import lines_of
+from nwb_ophys.page.wording import page_lines
 
 STEPS: Mapping[str, str] = {
     "folder": "Folder",
@@ -106,7 +106,7 @@ class Page:
             path = desk.roots.existing(text) if text else self._place()
             return {"listing": desk.roots.listing(path.parent if path.is_file() else path)}
         except (NwbOphysError, OSError) as error:
-            return {"listing": self._first_listing(), "trouble": error_lines(error) or ()}
+            return {"listing": self._first_listing(), "trouble": page_lines(error) or ()}
 
     def _first_listing(self) -> Listing:
         """Return the listing of the first folder; an empty one if it is gone."""

@@ -15,6 +15,7 @@ from nwb_ophys.errors import SpecificationError, counted, first_of, printable, s
 from nwb_ophys.home import with_home
 from nwb_ophys.page.option_paths import paths_in_options
 from nwb_ophys.page.roots import Roots
+from nwb_ophys.page.wording import page_note
 from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions import (
     PlannedSession,
@@ -173,6 +174,10 @@ def _listed(keys: Sequence[str], total: int) -> str:
     return printable(first_of(keys, _MOST_SHOWN))
 
 
+def _worded(text: str) -> str:
+    return printable(page_note(text, has_controls=False))
+
+
 def _row(planned: PlannedSession) -> dict[str, Any]:
     """Return the row of a session before a run."""
     faults = " ".join(planned.session.faults)
@@ -182,7 +187,7 @@ def _row(planned: PlannedSession) -> dict[str, Any]:
         "name": printable(planned.session.key),
         "state": "would fail" if faults else state,
         "act": "" if faults else act,
-        "why": printable(faults or planned.decision.why),
+        "why": _worded(faults or planned.decision.why),
         "remarks": _remarks(planned.state),
         "output": printable(planned.session.shown_output),
         "size": shown_size(planned.state.num_bytes) if state == "done" else "",
@@ -193,7 +198,7 @@ def _remarks(state: SessionState) -> list[str]:
     """Return what the archive would refuse, and the notes of the conversion."""
     if state.state != "done":
         return []
-    return [printable(" ".join(each.split())) for each in (*state.findings, *state.warnings)]
+    return [_worded(each) for each in (*state.findings, *state.warnings)]
 
 
 def _ended_row(state: SessionState) -> dict[str, Any]:
@@ -203,7 +208,7 @@ def _ended_row(state: SessionState) -> dict[str, Any]:
         "name": printable(state.key),
         "state": state.state,
         "act": "",
-        "why": "" if is_done else printable(state.reason),
+        "why": "" if is_done else _worded(state.reason),
         "remarks": _remarks(state),
         "output": printable(state.output),
         "size": f"{shown_size(state.num_bytes)}, {state.seconds:.1f} s" if is_done else "",

@@ -18,12 +18,12 @@ from nwb_ophys.errors import (
     SourceError,
     printable,
 )
-from nwb_ophys.flags import error_lines
 from nwb_ophys.home import with_home
 from nwb_ophys.page import specifications
 from nwb_ophys.page.roots import Roots
 from nwb_ophys.page.state import Job, Part, Refused, Store, Work
 from nwb_ophys.page.values import setting_of
+from nwb_ophys.page.wording import page_lines
 from nwb_ophys.page.worker import Done, WorkCancelled, Worker, WorkFailed
 
 _OUTPUTS = (".nwb", ".zarr")
@@ -116,7 +116,7 @@ class Desk:
                 self.store.change(refused=refused)
             ACTS[name](self, given)
         except (NwbOphysError, OSError) as error:
-            lines = tuple(map(printable, error_lines(error) or ()))
+            lines = tuple(map(printable, page_lines(error) or ()))
             text = given.get("value" if name == "option" else field)
             is_kept = name in _OF_FIELDS and not isinstance(error, _BusyError)
             if is_kept and field and isinstance(text, str):

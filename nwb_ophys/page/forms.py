@@ -10,10 +10,10 @@ from typing import Any
 
 from nwb_ophys.documents import DocumentError, parse_yaml
 from nwb_ophys.errors import MetadataError, printable
-from nwb_ophys.flags import error_lines
 from nwb_ophys.metadata.subjects import known_species
 from nwb_ophys.opening import options_of
 from nwb_ophys.page.option_paths import names_files
+from nwb_ophys.page.wording import page_lines
 from nwb_ophys.registry import FormatRow
 
 # Fields that most laboratories fill in; the others of a group are below a fold.
@@ -292,7 +292,7 @@ def faults_by_key(error: MetadataError) -> dict[str, list[str]]:
     error : MetadataError
     """
     faults: dict[str, list[str]] = {}
-    for fault, line in zip(error.args, error_lines(error) or [], strict=True):
+    for fault, line in zip(error.args, page_lines(error) or [], strict=True):
         found = _KEYS.match(str(fault))
         key = ".".join(_STEP.findall(found[1])) if found else ""
         faults.setdefault(key, []).append(line)

@@ -11,9 +11,9 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import as_sentence
-from nwb_ophys.flags import error_lines
 from nwb_ophys.opening import Recording, edited_metadata
 from nwb_ophys.page.request import Request
+from nwb_ophys.page.wording import page_lines
 from nwb_ophys.reports.gathering import StatisticsGatherer
 from nwb_ophys.reports.places import PAGE, check_packages, check_page, default_output
 from nwb_ophys.reports.rendering import render_parts, render_report
@@ -116,6 +116,6 @@ class FileReport:
             if self._place is not None:
                 write_text(self._place, page, replaces=PAGE)
         except Exception as error:  # the file is written, whatever becomes of its pictures
-            reason = " ".join(error_lines(error) or [as_sentence(error)])
+            reason = " ".join(page_lines(error) or [as_sentence(error)])
             return {"html": "", "unreported": reason, "report": None}
         return {"html": page, "unreported": "", "report": self._place and str(self._place)}

@@ -22,7 +22,6 @@ from nwb_ophys.errors import (
     printable,
     shown_size,
 )
-from nwb_ophys.flags import error_lines
 from nwb_ophys.inspection import inspect_file
 from nwb_ophys.metadata import archive_findings, dump_metadata
 from nwb_ophys.opening import (
@@ -41,6 +40,7 @@ from nwb_ophys.page import forms
 from nwb_ophys.page import request as requests
 from nwb_ophys.page.request import Request
 from nwb_ophys.page.roots import Roots, as_identifier
+from nwb_ophys.page.wording import page_lines
 from nwb_ophys.registry import (
     detect as candidates_of,
 )
@@ -197,7 +197,7 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
     try:
         recording = tools.recording(request)
     except Exception as error:
-        lines = error_lines(error)
+        lines = page_lines(error)
         if lines is None:
             raise
         files = {name: [_file_of(each) for each in lines] for name, lines in request.clocks.items()}
@@ -300,7 +300,7 @@ def _accepted(
             )
             kept[key] = text
         except (OptionError, MetadataError) as error:
-            faults[key] = error_lines(error) or []
+            faults[key] = page_lines(error) or []
     return kept, faults
 
 

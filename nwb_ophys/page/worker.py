@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import printable
-from nwb_ophys.flags import error_lines, with_flags
+from nwb_ophys.page.wording import page_lines, page_note
 from nwb_ophys.storage.children import Child, prepare_child
 
 # Work that leaves something to clean up when it is ended.
@@ -213,10 +213,12 @@ def doer(report: Callable[[Any], None]) -> Callable[[str, Mapping[str, Any]], An
         **{name: getattr(batches, name) for name in ("plan_batch", "run_batch")},
     }
     tools = work.Tools(report=report)
-    return lambda name, arguments: _answer(partial(kinds[name], tools, **arguments))
+    return lambda name, arguments: _answer(
+        partial(kinds[name], tools, **arguments), has_controls=not name.endswith("_batch")
+    )
 
 
-def _answer(task: Callable[[], Any]) -> Answer:
+def _answer(task: Callable[[], Any], has_controls: bool) -> Answer:
     """Return what became of work."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
@@ -224,9 +226,11 @@ def _answer(task: Callable[[], Any]) -> Answer:
         try:
             value, kind = task(), "done"
         except Exception as error:
-            lines = error_lines(error) or [_unexpected(error)]
+            lines = page_lines(error, has_controls=has_controls) or [_unexpected(error)]
             value, kind = [printable(line) for line in lines], "failed"
-    notes = dict.fromkeys(" ".join(with_flags(str(each.message)).split()) for each in caught)
+    notes = dict.fromkeys(
+        page_note(str(each.message), has_controls=has_controls) for each in caught
+    )
     return kind, value, tuple(map(printable, notes))
 
 

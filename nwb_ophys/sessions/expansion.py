@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SpecificationError
+from nwb_ophys.errors import OutputError, SpecificationError
 from nwb_ophys.home import with_home
 from nwb_ophys.metadata import DeepDict, load_metadata
 from nwb_ophys.metadata.fields import class_schema
@@ -30,6 +30,7 @@ from nwb_ophys.sessions.session import OUTPUTS, RESULTS, Session, leaves
 from nwb_ophys.sessions.specification import Entry, Settings, Source, Specification
 from nwb_ophys.sessions.subjects import Subjects, read_subjects
 from nwb_ophys.sessions.tables import Row, Table, read_table
+from nwb_ophys.storage.places import check_place
 
 _WRITING = (
     *("all_in_one", "backend", "zarr_format", "compression", "chunk_mb", "stub", "verify"),
@@ -120,6 +121,7 @@ class _Draft:
 
     def add_metadata(self, given: Mapping[str, Any], says: Callable[[str], str]) -> None:
         """Add metadata; its values replace single values that were stated before."""
+        given = _without_empty_sections(given)
         self.metadata.deep_update(given)
         for key, _ in leaves(given):
             self.origins[key] = says(key)
@@ -400,6 +402,14 @@ class _Merger:
         )
 
 
+def _without_empty_sections(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata without sections that have no value, which state nothing."""
+    found = {key: value for key, value in given.items() if value is not None}
+    if isinstance(found.get("Ophys"), Mapping):
+        found["Ophys"] = {k: each for k, each in found["Ophys"].items() if each is not None}
+    return found
+
+
 def _metadata_of(
     source: Source, says: Callable[[str], str]
 ) -> tuple[Mapping[str, Any], Callable[[str], str]]:
@@ -529,6 +539,8 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
     times, seen = Counter(each.key for each in sessions), Counter[str]()
     outputs: dict[str, Session] = {}
     faults, found = [], []
+    fault_of_place = _faults_of_places()
+    alike = Counter(_folded(each.shown_output) for each in sessions)
     for each in sessions:
         key = each.key
         if times[key] > 1:
@@ -536,10 +548,12 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
         seen[key] += 1
         if seen[key] > 1:
             key = f"{key} {seen[key]}"
-        session = attrs.evolve(each, key=key)
-        output = session.shown_output
+        output = each.shown_output
+        own = fault_of_place(output)
+        session = attrs.evolve(each, key=key, faults=(*each.faults, *own))
         is_whole = "…" not in output.rpartition(os.sep)[2]
-        other = outputs.setdefault(_file_of(output), session) if is_whole else session
+        file = _file_of(output) if alike[_folded(output)] > 1 else output
+        other = outputs.setdefault(file, session) if is_whole else session
         if other is not session and not session.faults:
             faults.append(
                 f"'{output}' would be the file of two sessions: {_said(other)} and "
@@ -551,14 +565,46 @@ def distinct(sessions: Sequence[Session]) -> list[Session]:
     return found
 
 
+def _folded(output: str) -> str:
+    return unicodedata.normalize("NFC", output).casefold()
+
+
 def _file_of(output: str) -> str:
     """Return a text that two outputs share if they are one file on this disk.
 
     macOS does not distinguish letters with an accent from those followed by one, nor can readers.
     """
-    text = unicodedata.normalize("NFC", output)
-    is_folded = not is_url(output) and ignores_case(Path(output).parent)
-    return text.casefold() if is_folded else text
+    if not is_url(output) and ignores_case(Path(output).parent):
+        return _folded(output)
+    return unicodedata.normalize("NFC", output)
+
+
+def _faults_of_places() -> Callable[[str], tuple[str, ...]]:
+    """Return a function that returns why no file can be at a path, and asks once for a folder."""
+    known: dict[str, tuple[str, ...]] = {}
+
+    def fault_of(target: str) -> tuple[str, ...]:
+        try:
+            check_place(Path(os.path.realpath(target)), makes_folders=True)
+        except OutputError as error:
+            return (str(error),)
+        return ()
+
+    def fault_of_place(output: str) -> tuple[str, ...]:
+        if is_url(output):
+            return ()
+        folder, _, name = output.rpartition(os.sep)
+        if len(name) > _SHORT:
+            return fault_of(output)
+        if folder not in known:
+            known[folder] = fault_of(output)
+        return known[folder]
+
+    return fault_of_place
+
+
+_SHORT = 60
+"""Characters of a name that is short enough for any file system."""
 
 
 def _said(session: Session) -> str:

@@ -36,7 +36,9 @@ def check_keys(sessions: Sequence[Session]) -> None:
     for key, where in {k: w for each in sessions for k, w in each.origins.items()}.items():
         section, _, name = key.partition(".")
         known = [each for each, own in SECTIONS.items() if own == section]
-        if known and name not in known:
+        if known and not name:
+            faults[f"{where} must be a dictionary with fields such as {known[0]}."] = None
+        elif known and name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f" Did you mean '{section}.{close[0]}'?" if close else ""
             allowed = ", ".join(sorted(known))

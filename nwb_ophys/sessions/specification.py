@@ -246,6 +246,8 @@ def _mapping(path: Path, hint: str) -> Mapping[str, Any]:
         raise SpecificationError(f"'{path}' cannot be read: {error.strerror or error}.") from error
     except DocumentError as error:
         raise SpecificationError(f"'{path}' is not valid: {error}.") from error
+    if stated is None:
+        raise SpecificationError(f"'{path}' is empty; {hint}.")
     if not isinstance(stated, Mapping):
         raise SpecificationError(f"'{path}' holds no dictionary; {hint}.")
     return stated

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from nwb_ophys.storage.files import (
         Target,
         append_to_nwbfile,
-        check_folder,
         check_target,
         create_nwbfile,
         final_path,
         reserved,
         target,
     )
+    from nwb_ophys.storage.places import check_folder, check_place
     from nwb_ophys.storage.planning import BackendConfiguration, plan_nwbfile
     from nwb_ophys.storage.planning import plan_nwbfile as plan_of
     from nwb_ophys.storage.progress import ProgressBar, WriteProgress
@@ -61,6 +61,7 @@ __all__ = [
     "backend_of_path",
     "check_complete",
     "check_folder",
+    "check_place",
     "check_target",
     "configuration_of_file",
     "create_nwbfile",
@@ -88,9 +89,10 @@ _MODULES = {
     "debris": ("Debris", "remove_debris", "shown_size", "size_of"),
     "estimating": ("WriteEstimate", "estimate_nwbfile"),
     "files": (
-        *("Target", "append_to_nwbfile", "check_folder", "check_target"),
+        *("Target", "append_to_nwbfile", "check_target"),
         *("create_nwbfile", "final_path", "reserved", "target"),
     ),
+    "places": ("check_folder", "check_place"),
     "planning": ("BackendConfiguration", "plan_nwbfile"),
     "progress": ("ProgressBar", "WriteProgress"),
     "repacking": ("backend_for_repack", "plan_repack", "repack"),

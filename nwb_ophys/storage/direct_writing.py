@@ -123,10 +123,13 @@ class _Pages:
 _OWN = threading.local()
 
 
-def _own_buffer() -> mmap.mmap:
-    """Return the buffer of this thread."""
+def _own_buffer() -> mmap.mmap | None:
+    """Return the buffer of this thread, or None where there is no memory for one."""
     if not hasattr(_OWN, "buffer"):
-        _OWN.buffer = mmap.mmap(-1, _BUFFER_BYTES)
+        try:
+            _OWN.buffer = mmap.mmap(-1, _BUFFER_BYTES)
+        except OSError:
+            return None
     return _OWN.buffer  # type: ignore[no-any-return]
 
 
@@ -147,12 +150,13 @@ def write_past_cache(path: Path, descriptor: int, data: memoryview, start: int) 
     OSError
         If the disk refuses a part.
     """
-    direct = open_past_cache(path, descriptor) if is_large(data) else None
-    if direct is None:
+    buffer = _own_buffer() if is_large(data) else None
+    direct = None if buffer is None else open_past_cache(path, descriptor)
+    if buffer is None or direct is None:
         write_all(descriptor, data, start)
         return
     try:
-        pages, buffer, at, done = _Pages(descriptor, direct), _own_buffer(), start, 0
+        pages, at, done = _Pages(descriptor, direct), start, 0
         while done < len(data):
             base = at // _PAGE * _PAGE
             size = min(len(data) - done, _BUFFER_BYTES - (at - base))

@@ -164,6 +164,8 @@ def _next_step(number: int, target: Path) -> str:
         return f" The server of '{folder}' gave up the file; run the command again."
     if number == errno.EIO:
         return f" The disk of '{folder}' may be faulty; choose another folder."
+    if number == errno.ENOMEM:
+        return " The memory is full, not the disk; use fewer workers, or close other programs."
     if number == errno.ENAMETOOLONG:
         limit = longest_name(folder)
         most = "" if limit is None else f" of at most {limit} bytes"

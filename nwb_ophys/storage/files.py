@@ -24,7 +24,6 @@ from nwb_ophys.errors import (
     last_reason,
 )
 from nwb_ophys.home import with_home
-from nwb_ophys.outside import check_output
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
@@ -51,7 +50,9 @@ from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.in_place import changed_in_place, check_in_place
 from nwb_ophys.storage.locking import locked
+from nwb_ophys.storage.places import check_place
 from nwb_ophys.storage.remote_targets import (
+    check_remote_kind,
     check_remote_target,
     check_resumable,
     uploaded,
@@ -100,13 +101,12 @@ def check_target(
         check_remote_target(given, overwrite=overwrite, append=append)
         return given
     target = Path(os.path.realpath(with_home(given)))
-    check_output(target)
-    check_folder(target.parent)
+    check_place(target)
     try:
         target.stat()
     except FileNotFoundError:
         return target
-    except OSError as error:  # the name is too long, or the disk is faulty
+    except OSError as error:  # the disk is faulty
         raise disk_error(error.errno or 0, target) from error
     if _is_meant_as_folder(target, overwrite):
         raise OutputError(
@@ -165,7 +165,7 @@ def reserved(
             yield temporary
         return
     place = Path(os.path.realpath(with_home(given)))
-    check_folder(place.parent)
+    check_place(place)
     with locked(place) as lock:
         is_outermost = not lock.is_cleared
         clear_target(place, lock)
@@ -184,8 +184,8 @@ def _note_name(path: Path) -> None:
     """Warn of a name by which other programs do not recognise an NWB file."""
     if not path.name.lower().endswith(NWB_SUFFIXES):
         warnings.warn(
-            f"The name of '{path}' does not end in {NWB_SUFFIXES[0]}; the file is written, but the "
-            "DANDI archive and most programs that show NWB files look for that ending.",
+            f"The name of '{path}' does not end in {NWB_SUFFIXES[0]}. It is kept, but the DANDI "
+            "archive and most programs that show NWB files look for that ending.",
             UserWarning,
             stacklevel=4,
         )
@@ -210,26 +210,6 @@ def _is_meant_as_folder(target: Path, overwrite: bool) -> bool:
     if not target.is_dir() or backend_of_path(target) is not None:
         return False
     return not overwrite or not (target.name.endswith(NWB_SUFFIXES) or any(target.iterdir()))
-
-
-def check_folder(folder: Path) -> None:
-    """Check that files can be written to a folder.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-
-    Raises
-    ------
-    OutputError
-        When the folder is absent, is a file, or does not allow new files.
-    """
-    if not folder.exists():
-        raise OutputError(f"The folder '{folder}' does not exist; make it first.")
-    if not folder.is_dir():
-        raise OutputError(f"'{folder}' is a file, not a folder; choose another path.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"The folder '{folder}' does not allow new files; choose another one.")
 
 
 class Target:
@@ -351,6 +331,9 @@ def _written(path: str | Path, place: Path, how: WriteOptions) -> Iterator[Targe
     storage = stored or get_backend(str(how.backend), how.zarr_format)
     if stored is not None:
         check_appendable(stored, path, how.zarr_format)
+    given = as_path(path)
+    if how.overwrite and isinstance(given, RemotePath):
+        check_remote_kind(given, storage)
     appended = [] if stored is None else [place]
     resumption = Resumption(
         place, storage, is_wanted=how.resume, sources=how.source_facts, appended=appended

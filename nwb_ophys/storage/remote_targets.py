@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -17,11 +18,12 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import ArgumentError, DiskError, OutputError, OutputExistsError
+from nwb_ophys.errors import ArgumentError, DiskError, OutputError, OutputExistsError, counted
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.stores import Store, open_store, retried, store_errors
 from nwb_ophys.remote.trees import forget
 from nwb_ophys.storage.atomic import last_completed, note_completed, note_left, remove
+from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.backends.registry import BACKENDS, all_backends, backend_of_path
 from nwb_ophys.storage.replaceable import reason_to_keep
 from nwb_ophys.storage.streaming import leading_to
@@ -29,6 +31,7 @@ from nwb_ophys.storage.uploads import (
     ChunkUploads,
     Upload,
     files_in,
+    num_open_uploads,
     remove_objects,
     try_upload,
 )
@@ -208,6 +211,7 @@ def uploaded(target: RemotePath, *, overwrite: bool, append: bool) -> Iterator[P
         See :func:`check_remote_target`; also when the upload fails, which is aborted then.
     """
     found = check_remote_target(target, overwrite=overwrite, append=append)
+    _note_open_uploads(found.store)
     folder = Path(tempfile.mkdtemp(prefix="nwb-ophys-"))
     outlet = ChunkOutlet(found)
     before = last_completed()
@@ -232,6 +236,49 @@ def uploaded(target: RemotePath, *, overwrite: bool, append: bool) -> Iterator[P
         remove(folder)
 
 
+def _note_open_uploads(store: Store) -> None:
+    """Warn of uploads to the same place that have not ended, such as of a process that was killed.
+
+    They may be those of another process, which is still writing, so that they are left.
+    """
+    count = num_open_uploads(store)
+    if count:
+        warnings.warn(
+            f"'{store.remote}' has {counted(count, 'upload')} in parts that began before and did "
+            "not end, such as of a process that was killed. Nobody sees the parts, but the store "
+            "may charge for them: if no other process writes there, abort such uploads with the "
+            "tool of the store, such as 'aws s3api abort-multipart-upload'.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+def check_remote_kind(target: RemotePath, backend: Backend) -> None:
+    """Check that what is replaced is a file or a folder as the new one is.
+
+    Parameters
+    ----------
+    target : RemotePath
+    backend : Backend
+        Of the new file.
+
+    Raises
+    ------
+    OutputError
+    """
+    with store_errors(target, OutputError, doing="cannot be written"):
+        _check_kind(_look(open_store(target)), is_folder=bool(backend.headings))
+
+
+def _check_kind(found: Found, *, is_folder: bool) -> None:
+    if is_folder != bool(found.paths) and found.info is not None:
+        kind = "a folder" if found.paths else "a file"
+        raise OutputError(
+            f"'{found.store.remote}' is {kind} of another backend and is left as it is; choose "
+            "another name, or remove it yourself."
+        )
+
+
 def _remove_after(error: BaseException, outlet: ChunkOutlet) -> None:
     try:
         with store_errors(outlet.place, OutputError, doing="holds parts that cannot be removed"):
@@ -247,12 +294,7 @@ def _remove_after(error: BaseException, outlet: ChunkOutlet) -> None:
 
 def _upload(local: Path, found: Found, outlet: ChunkOutlet) -> None:
     backend = backend_of_path(local)
-    if local.is_dir() != bool(found.paths) and found.info is not None:
-        kind = "a folder" if found.paths else "a file"
-        raise OutputError(
-            f"'{found.store.remote}' is {kind} of another backend and is left as it is; choose "
-            "another name, or remove it yourself."
-        )
+    _check_kind(found, is_folder=local.is_dir())
     last = () if backend is None else backend.headings
     if outlet.has_begun:
         Upload(found.store, local, outlet.check_mark, last).run()

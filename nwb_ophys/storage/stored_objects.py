@@ -15,13 +15,13 @@ import attrs
 import numpy as np
 import xxhash
 
+from nwb_ophys.dtypes import PLAIN_CLASSES
 from nwb_ophys.errors import LOCKED, is_locked
 from nwb_ophys.storage.grid import Shape
 from nwb_ophys.storage.hashes import dtype_text
 
 _PIECE_BYTES = 1 << 22
 _TEXT = "text"
-_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 @attrs.frozen(kw_only=True)
@@ -147,7 +147,7 @@ def plain(value: Any, reference: Callable[[Any], Any] | None = None) -> Any:
     reference : callable, optional
         Return a reference of the backend as plain data, and other objects unchanged.
     """
-    if type(value) in _SCALARS:  # most values are, and no reference is
+    if type(value) in PLAIN_CLASSES:  # most values are, and no reference is
         return value
     if reference is not None:
         value = reference(value)

@@ -342,6 +342,19 @@ def try_upload(store: Store) -> None:
         _discard(file)
 
 
+def num_open_uploads(store: Store) -> int:
+    """Return the number of uploads to an object or folder that have not ended; 0 if not known."""
+    bucket, _, key = store.path.partition("/")
+    if store.remote.protocol not in ("s3", "s3a"):
+        return 0
+    try:
+        found = store.fs.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=key)
+    except Exception:  # a key that may write need not be allowed to list uploads
+        return 0
+    keys = [str(each["Key"]) for each in found.get("Uploads") or ()]
+    return sum(each == key or each.startswith(f"{key}/") for each in keys)
+
+
 @attrs.frozen
 class _Uploading:
     """Upload of one object in parts of some bytes, which ends when ``stop`` is set."""

@@ -119,9 +119,10 @@ def _children(group: Any, progress: Progress, lost: list[str]) -> Iterator[Any]:
     import h5py
 
     try:
-        names = sorted(group, key=lambda each: each.startswith("#"))
+        # h5py gives the names that are not UTF-8 as bytes.
+        names = sorted(group, key=lambda each: _encoded(each).startswith(b"#"))
     except Exception:
-        lost.append(f"{group.name}/…".replace("//", "/"))
+        lost.append(_place(group, "…"))
         return
     links = group.id.links
     # References of MATLAB lie in a group of their own, and may be millions.
@@ -129,15 +130,23 @@ def _children(group: Any, progress: Progress, lost: list[str]) -> Iterator[Any]:
         if progress():
             return
         try:
-            is_own = links.get_info(name.encode("utf-8")).type == h5py.h5l.TYPE_HARD
+            is_own = links.get_info(_encoded(name)).type == h5py.h5l.TYPE_HARD
             child = group[name] if is_own else None
         except TypeError:  # a link or an object that only other programs know
             continue
         except Exception:
-            lost.append(f"{group.name}/{name}".replace("//", "/"))
+            lost.append(_place(group, name))
             continue
         if child is not None:
             yield child
+
+
+def _encoded(name: str | bytes) -> bytes:
+    return name if isinstance(name, bytes) else name.encode("utf-8")
+
+
+def _place(group: Any, name: str | bytes) -> str:
+    return f"{os.fsdecode(group.name)}/{os.fsdecode(name)}".replace("//", "/")
 
 
 def _touch_attributes(found: Any, progress: Progress, lost: list[str]) -> None:
@@ -148,7 +157,7 @@ def _touch_attributes(found: Any, progress: Progress, lost: list[str]) -> None:
             with suppress(Exception):
                 _touch_attribute(found, name)
     except Exception:
-        lost.append(f"the attributes of {found.name}")
+        lost.append(f"the attributes of {os.fsdecode(found.name)}")
 
 
 def _touch_attribute(found: Any, name: str | bytes) -> None:

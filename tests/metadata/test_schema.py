@@ -116,7 +116,7 @@ _AS_NUMBER = " Put it in quotes; without them YAML reads a number, such as 7 fro
         ({"dimension": np.array(5)}, '["dimension"] is array(5) (ndarray); it must be a list.'),
         ({"dimension": [4, "x"]}, "[\"dimension\"][1] is 'x' (str); it must be a number."),
         ({"dimension": [4]}, '["dimension"]: [4] is too short.'),
-        ({"binning": -1}, '["binning"]: -1 is less than the minimum of 0.'),
+        ({"binning": -1}, '["binning"] is -1; it must be at least 1 pixels.'),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )

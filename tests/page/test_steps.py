@@ -177,7 +177,7 @@ def test_an_existing_file_is_replaced_only_when_asked(browser, root):
     browser.act("convert")
     work = browser.wait()
     assert work.result is None
-    assert "--overwrite" in work.errors[""][0]
+    assert '"Replace the file if it exists"' in work.errors[""][0]
     assert (root / "M7.nwb").read_bytes() == before
     browser.act("target", overwrite=True)
     browser.wait()

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from importlib import resources
 
 import h5py
 import pytest
 
 from nwb_ophys.page.request import in_a_shell
+from nwb_ophys.page.wording import CONTROLS, page_note
 
 from .conftest import movie
 from .recordings import contents_of, run_batch
@@ -100,3 +102,42 @@ def test_the_command_of_a_result_is_the_one_that_made_it(browser, root):
     assert "first lab" in page
     assert "second lab" not in page
     assert "other.nwb" not in page
+
+
+@pytest.mark.parametrize(
+    ("message", "of_one", "of_many"),
+    [
+        (
+            "use overwrite=True to replace it.",
+            'use "Replace the file if it exists" to replace it.',
+            "use --overwrite (on the command line) to replace it.",
+        ),
+        (
+            "append with in_place=True (--in-place).",
+            *["append with --in-place (on the command line)."] * 2,
+        ),
+        ("give num_planes in the options.", *["give num_planes in the options."] * 2),
+        (
+            "the rate with sampling_frequency (on the command line --option sampling_frequency=3)",
+            *["the rate with sampling_frequency (sampling_frequency=3)"] * 2,
+        ),
+        ('give metadata["NWBFile"]["lab"]="A lab".', *["give NWBFile.lab=A lab."] * 2),
+        (
+            "a file with times (on the command line --times FILE).",
+            'a file with times ("Times of the frames").',
+            "a file with times (times:).",
+        ),
+        ("choose with files=A (--option files='a*.tif').", *["choose with files='a*.tif'."] * 2),
+        ("Start 'nwb-ophys gui' with --root FOLDER.",) * 3,
+    ],
+)
+def test_messages_name_what_the_page_has(message, of_one, of_many):
+    """Fault: the page advised flags of commands, such as --overwrite, which it does not have."""
+    assert page_note(message) == of_one
+    assert page_note(message, has_controls=False) == of_many
+
+
+def test_messages_name_controls_as_the_templates_do():
+    templates = resources.files("nwb_ophys.page") / "templates"
+    shown = "".join(each.read_text(encoding="utf-8") for each in templates.iterdir())
+    assert [label for label in CONTROLS.values() if label.strip('"') not in shown] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def test_archives_must_be_unpacked(name, tmp_path):
         message = reason(given_path)
         assert f"'{path}' is an archive or a compressed file, which is not read." in message
         assert "Unpack it" in message
+
+
+def test_a_compressed_file_is_known_by_its_first_bytes(tmp_path):
+    """Fault: a file, or an object of a store, that only its bytes show to be packed was unknown."""
+    path = tmp_path / "scan.tif"
+    path.write_bytes(gzip.compress(b"II*\0" + bytes(100)))
+    assert f"'{path}' is compressed, whatever its name says" in reason(path)
 
 
 # --- MATLAB and HDF5 ----------------------------------------------------------------------------

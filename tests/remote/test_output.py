@@ -23,7 +23,7 @@ from nwb_ophys.cli import main
 from nwb_ophys.errors import ArgumentError, OutputError, OutputExistsError
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.remote.stores import open_store
-from nwb_ophys.storage import uploads
+from nwb_ophys.storage import WriteOptions, target, uploads
 from nwb_ophys.tools import write_imaging
 
 from .conftest import KEY, METADATA, SECRET, Fault
@@ -252,6 +252,29 @@ def test_objects_of_another_kind_are_not_replaced(bucket, convert):
         with pytest.raises(OutputError, match="is not an NWB file"):
             convert(f"{bucket.url}/{each}", overwrite=True)
     assert bucket.keys == before
+
+
+def test_an_object_in_the_place_of_a_store_is_refused_before_anything_is_read(bucket, convert):
+    """Fault: the whole conversion was done, and then refused."""
+    convert(f"{bucket.url}/a.nwb", stub_test=True)
+    bucket.put("b.nwb.zarr", bucket.get("a.nwb"))
+    before = bucket.keys
+    with (
+        pytest.raises(OutputError, match="is a file of another backend and is left as it is"),
+        target(f"{bucket.url}/b.nwb.zarr", WriteOptions(overwrite=True)),
+    ):
+        pytest.fail("the file would be written")
+    assert bucket.keys == before
+
+
+def test_an_upload_that_did_not_end_is_named(bucket, convert):
+    """Fault: nobody heard of the parts that a killed process leaves, for which a store charges."""
+    url = f"{bucket.url}/a.nwb"
+    for key in ("a.nwb", "a.nwb2"):
+        bucket.client.create_multipart_upload(Bucket=bucket.name, Key=key)
+    with pytest.warns(UserWarning, match="has 1 upload in parts that began before and did not end"):
+        convert(url, stub_test=True)
+    assert sorted(bucket.open_uploads) == ["a.nwb", "a.nwb2"]
 
 
 def test_empty_objects_that_mark_folders_are_none_of_a_store(bucket, convert):

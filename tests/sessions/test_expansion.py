@@ -341,3 +341,28 @@ def test_the_folder_above_a_link_is_that_of_its_target(folder):
     (folder / "link").symlink_to(folder / "far" / "inner")
     assert plain_path(folder / "link" / ".." / "x") == folder / "far" / "x"
     assert plain_path(folder / "far" / "inner" / ".." / "x") == folder / "far" / "x"
+
+
+def test_an_output_that_cannot_be_written_is_a_fault_of_its_session(folder):
+    """Fault: a dry run announced the conversion, which failed."""
+    (folder / "file").touch()
+    text = "output: 'file/{subject_id}-{session_id}.nwb'\n" + PATTERN
+    assert {each.faults for each in sessions(folder, text)} == {
+        (f"'{folder / 'file'}' is a file, not a folder; choose another path.",)
+    }
+    text = "output: '" + "x" * 250 + "{subject_id}-{session_id}.nwb'\n" + PATTERN
+    assert all("File name too long" in each.faults[0] for each in sessions(folder, text))
+
+
+def test_an_empty_section_states_nothing(folder):
+    """Fault: an empty section was "a field ''" that does not exist."""
+    (folder / "a.yaml").write_text("NWBFile: {lab: X}\nOphys: {ImagingPlane: [{location: V1}]}\n")
+    pattern = "  - pattern: 'raw/{subject_id}/{session_id}'\n"
+    text = f"output: dandi\nmetadata: a.yaml\nsessions:\n{pattern}    metadata:"
+    first = sessions(folder, f"{text} {{NWBFile: , Subject: ~, Ophys: {{ImagingPlane: }}}}\n")[0]
+    assert first.stated("NWBFile", "lab") == "X"
+    assert first.metadata["Ophys"]["ImagingPlane"] == [{"location": "V1"}]
+    with pytest.raises(SpecificationError, match="NWBFile must be a dictionary with fields"):
+        sessions(folder, f"{text} {{NWBFile: hello}}\n")
+    with pytest.raises(SpecificationError, match="has no value; it must be a dictionary or a text"):
+        sessions(folder, f"{text}\n")

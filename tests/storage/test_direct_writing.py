@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -23,6 +24,7 @@ from nwb_ophys.storage import (
     repack,
 )
 from nwb_ophys.storage.backends.hdf5_files import DiskFile
+from nwb_ophys.storage.disk_errors import disk_error
 
 from .conftest import new_file, read
 
@@ -312,3 +314,17 @@ def test_the_disk_of_the_tests_takes_them(tmp_path):
             np.testing.assert_array_equal(file["acquisition/movie/data"][...], movie)
     finally:
         target.unlink(missing_ok=True)
+
+
+def test_no_memory_for_a_buffer_is_no_error_of_the_disk(tmp_path, monkeypatch):
+    """Fault: "cannot be written: Cannot allocate memory" read as if the disk had refused."""
+
+    def full(*_):
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(direct_writing, "_LEAST_BYTES", 1)
+    monkeypatch.setattr(direct_writing, "_OWN", SimpleNamespace())
+    monkeypatch.setattr(direct_writing.mmap, "mmap", full)
+    direct_writing.write_file(b"abc" * PAGE, str(tmp_path / "a"))
+    assert (tmp_path / "a").read_bytes() == b"abc" * PAGE
+    assert "The memory is full, not the disk" in str(disk_error(errno.ENOMEM, tmp_path / "a"))

@@ -33,6 +33,7 @@ from nwb_ophys.storage import (
     append_to_nwbfile,
     atomic,
     backend_of_path,
+    check_place,
     check_target,
     create_nwbfile,
     reserved,
@@ -620,4 +621,30 @@ def test_a_name_without_the_ending_of_nwb_comes_with_one_note(tmp_path, name):
             pass
     notes = [str(each.message) for each in caught]
     expected = [f"The name of '{path}' does not end in .nwb"] if name in ("a.h5", "a") else []
-    assert [note.partition(";")[0] for note in notes] == expected
+    assert [note.partition(". ")[0] for note in notes] == expected
+    assert not any("is written" in note for note in notes)  # not yet, and perhaps never
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("x" * 260 + ".nwb", "File name too long"),
+        ("new/" + "x" * 260 + "/a.nwb", "File name too long"),
+        ("file/a.nwb", "is a file, not a folder"),
+        ("file/new/a.nwb", "is a file, not a folder"),
+        ("movie.zarr/a.nwb", "lies within the Zarr store"),
+        ("movie.zarr/new/a.nwb", "lies within the Zarr store"),
+        ("new/a.nwb", None),
+    ],
+    ids=str,
+)
+def test_a_place_is_checked_before_its_folders_are_made(tmp_path, place, words):
+    """Fault: plans and dry runs passed names and folders that the run refused later."""
+    (tmp_path / "file").touch()
+    (tmp_path / "movie.zarr").mkdir()
+    (tmp_path / "movie.zarr" / ".zgroup").touch()
+    if words is None:
+        check_place(tmp_path / place, makes_folders=True)
+        return
+    with pytest.raises(OutputError, match=words):
+        check_place(tmp_path / place, makes_folders=True)

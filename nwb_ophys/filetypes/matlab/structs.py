@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 import warnings
 import zlib
@@ -79,14 +80,20 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
 
 def _hdf5_outline(path: Path) -> dict[str, Fields]:
     with open_hdf5(path) as file:
-        # Groups named # hold variables that others refer to, possibly very many.
-        names = [name for name in file if not name.startswith("#")][:MOST_VARIABLES]
+        names = _variables_of(file)
         outline = {ROOT: _fields(file, names)}
         for name in names:
             item = file.get(name)
             if isinstance(item, h5py.Group) and "MATLAB_sparse" not in item.attrs:
                 outline[name] = _fields(item, list(item)[:MOST_VARIABLES])
     return outline
+
+
+def _variables_of(file: h5py.File) -> list[str]:
+    # Groups named # hold variables that others refer to, possibly very many. No variable of MATLAB
+    # has a name in bytes, as h5py gives those that are not UTF-8.
+    names = (name for name in file if isinstance(name, str) and not name.startswith("#"))
+    return list(itertools.islice(names, MOST_VARIABLES))
 
 
 def _fields(group: h5py.Group, names: list[str]) -> Fields:
@@ -147,7 +154,7 @@ def read_matlab_objects(path: Path, *, of_matlab: bool = False) -> dict[str, str
 def _hdf5_objects(path: Path) -> dict[str, str]:
     found = {}
     with open_hdf5(path) as file:
-        for name in [name for name in file if not name.startswith("#")][:MOST_VARIABLES]:
+        for name in _variables_of(file):
             attributes = file[name].attrs
             if int(attributes.get("MATLAB_object_decode", 0)) == 3:
                 kind = attributes.get("MATLAB_class", b"")

@@ -242,7 +242,9 @@ def _numbered_names(group: Any, prefix: str) -> list[str]:
     """Return the names of members of the kind that the prefix has, which damage may change."""
     kind = h5py.Dataset if prefix == "Channel_" else h5py.Group
     found = [
-        name for name in group if name.startswith(prefix) and isinstance(group.get(name), kind)
+        name
+        for name in group
+        if isinstance(name, str) and name.startswith(prefix) and isinstance(group.get(name), kind)
     ]
     return sorted(found, key=natural_order)
 

@@ -29,6 +29,7 @@ from nwb_ophys.interfaces.emptiness import empty_array
 from nwb_ophys.metadata import possible_number
 from nwb_ophys.optional import require_package
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.storage.backends.hdf5_opening import encoded
 from nwb_ophys.storage.backends.hdf5_parts import check_complete
 from nwb_ophys.timing import LONGEST_S, require_rate
 from nwb_ophys.trial import try_hdf5
@@ -191,7 +192,7 @@ def find_hdf5_movie(
     """
     name = _dataset_name(path, dataset_name)
     with open_hdf5(path) as file:
-        dataset = file.get(name)
+        dataset = file.get(encoded(name))
         if not isinstance(dataset, h5py.Dataset):
             raise SourceArgumentError(
                 f"'{path}' has no dataset '{name}'; it has {_list_datasets(path) or 'none'}."
@@ -405,7 +406,7 @@ class Hdf5MovieExtractor(AxesImagingExtractor):
         super().__init__(movie.axes, movie.dtype, rate, channel_index, plane_index)
         self.movie = movie
         self._file = open_hdf5(movie.path)
-        self._dataset = self._file[movie.name]
+        self._dataset = self._file[encoded(movie.name)]
         _load_filters(self._dataset, movie)
         self._dataset = check_stored(self._dataset)
         self.reads_in_parallel = getattr(self._dataset, "reads_in_parallel", False)

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import attrs
 
 from nwb_ophys.documents import parse_source_json, read_limited
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import LOCKED, CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.outside import check_file
 from nwb_ophys.remote.paths import RemotePath
+from nwb_ophys.storage.backends.hdf5_files import is_being_written
 from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.storage.in_place import check_whole, interruption
 from nwb_ophys.trial import is_tried_damaged, try_hdf5
@@ -158,6 +159,8 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     check_whole(path)
     try_hdf5(path)
     listed = list_nwb(path)
+    if listed is None and path.is_file() and is_being_written(path):
+        raise SourceError(f"'{path}' cannot be read: {LOCKED}.")
     if listed is None:
         raise CorruptSourceError(
             f"'{path}' is not a complete NWB file; it may be truncated or of another format. Check "

@@ -163,7 +163,8 @@ def _warn_of_other_data(path: Path, header: ScanboxHeader) -> None:
     if parts:
         warnings.warn(
             f"'{header.path}' has data of other devices, which are not written: "
-            f"{', '.join(parts)}. To keep events, save them as a table, and add it with --trials.",
+            f"{', '.join(parts)}. To keep events, save them as a table, and add it with "
+            "trials=TABLE (on the command line --trials).",
             UserWarning,
             stacklevel=3,
         )

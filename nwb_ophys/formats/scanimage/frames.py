@@ -35,7 +35,7 @@ _CLOCK = re.compile(
 
 _REPEATED = (
     "Several acquisitions were joined, or the header does not list all saved channels. Split the "
-    "pages into one file per acquisition, or read the file as a plain TIFF stack: --format tiff "
+    'pages into one file per acquisition, or read the file as a plain TIFF stack: format="tiff" '
     "with the options num_channels and sampling_frequency."
 )
 
@@ -141,8 +141,8 @@ def check_interleaved(path: Path, numbers: Sequence[int | None], channels: Seque
     raise SourceError(
         f"'{path}': its header lists the saved channels {listed}, but its first {len(numbers)} "
         f"pages are of the frames {stated}, not of one: the file has other channels than its "
-        "header lists, such as one that was split off. Read it as a plain TIFF stack: --format "
-        "tiff with the options num_channels and sampling_frequency."
+        "header lists, such as one that was split off. Read it as a plain TIFF stack: "
+        'format="tiff" with the options num_channels and sampling_frequency.'
     )
 
 
@@ -206,7 +206,7 @@ def warn_of_triggers(
         warnings.warn(
             f"'{path}': its frames state values of other devices ({names}), on page {found[0][0]} "
             "first, which are not written. To keep them, read them from the descriptions of the "
-            "pages, and add them as a table (--trials).",
+            "pages, and add them as a table with trials=TABLE (on the command line --trials).",
             UserWarning,
             stacklevel=4,
         )
@@ -282,6 +282,6 @@ def check_whole_volumes(
         f"'{path}': the frame number of one plane rises by {steps.min()} from volume to volume, "
         f"but from {numbers[index]} on page {pages[index]} to {numbers[index + 1]} on page "
         f"{pages[index + 1]}; frames are missing within a volume, so that planes would be mixed "
-        "up. Split the file there, or read it as a plain TIFF stack: --format tiff with the "
+        'up. Split the file there, or read it as a plain TIFF stack: format="tiff" with the '
         "options num_channels and sampling_frequency."
     )

@@ -22,7 +22,7 @@ from nwb_ophys.formats.scanimage.text import read_region_text
 
 _Pair = tuple[float, float]
 _AS_PLAIN = (
-    "Convert the whole pages, fly-to rows included, as a plain TIFF stack: --format tiff with the "
+    'Convert the whole pages, fly-to rows included, as a plain TIFF stack: format="tiff" with the '
     "options num_channels, num_planes and sampling_frequency."
 )
 

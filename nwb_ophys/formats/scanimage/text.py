@@ -101,7 +101,7 @@ def _unknown_header(path: Path, text: str) -> SourceError:
         f"'{path}' was written by ScanImage{f' {version}' if version else ''}, but its header is "
         "of a version that is not known (known: 'SI.', 'scanimage.SI5.', 'scanimage.SI4.' and "
         "'state.' at the beginning of lines), so its channels and planes are not known either. "
-        "Find out both, and read it as a plain TIFF stack: --format tiff with the options "
+        'Find out both, and read it as a plain TIFF stack: format="tiff" with the options '
         "num_channels, num_planes and sampling_frequency."
     )
 

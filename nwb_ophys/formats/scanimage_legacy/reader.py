@@ -143,7 +143,7 @@ def _header(source: TiffSource) -> LegacyMetadata:
             f"'{path}': its first page was triggered at {header.start}, its last page at "
             f"{last.start} (state.internal.triggerTimeString), so that it joins several "
             "acquisitions. Split the pages into one file per acquisition, or read the file as a "
-            "plain TIFF stack: --format tiff with the options num_channels and sampling_frequency."
+            'plain TIFF stack: format="tiff" with the options num_channels and sampling_frequency.'
         )
     return header
 

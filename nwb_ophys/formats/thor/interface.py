@@ -176,7 +176,8 @@ def _warn_of_sync(folder: Path) -> None:
         if episodes:
             warnings.warn(
                 f"'{place.path / episodes[0]}' is a recording of ThorSync, which is not written. "
-                "Times of frames can be read from it with --pulses.",
+                "Times of frames can be read from it with pulses=FILE (on the command line "
+                "--pulses FILE).",
                 UserWarning,
                 stacklevel=3,
             )

@@ -185,8 +185,8 @@ def _warn_of_timing(folder: Path) -> None:
     if path.is_file() and path.stat().st_size:
         warnings.warn(
             f"'{path}', times that ThorImage measured, is not read: the times follow from the rate "
-            f"that {NAME} states. To write measured times, give the file as times= (on the command "
-            "line --times), with one line for each sample.",
+            f"that {NAME} states. To write measured times, give the file as times=FILE (on the "
+            "command line --times FILE), with one line for each sample.",
             UserWarning,
             stacklevel=3,
         )

@@ -45,7 +45,13 @@ from nwb_ophys.storage.backends.hdf5_files import (
 )
 from nwb_ophys.storage.backends.hdf5_filters import filters_in_words
 from nwb_ophys.storage.backends.hdf5_objects import hdf5_objects
-from nwb_ophys.storage.backends.hdf5_opening import CalmReader, is_hdf5, read_hdf5
+from nwb_ophys.storage.backends.hdf5_opening import (
+    CalmReader,
+    encoded,
+    is_hdf5,
+    own_members,
+    read_hdf5,
+)
 from nwb_ophys.storage.backends.hdf5_order import LARGEST_CHUNK, OrderedCommits
 from nwb_ophys.storage.backends.hdf5_parts import (
     check_complete,
@@ -205,9 +211,9 @@ class Hdf5Backend(Backend):
 
     def contents(self, group: Any) -> dict[str, Any]:
         """Return the items of an open group by name: the group's own groups, None for others."""
-        own = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
-        groups = {name: group[name] for name in own if isinstance(group[name], h5py.Group)}
-        return {name: groups.get(name) for name in group}
+        groups = {name: each for name, each in own_members(group) if isinstance(each, h5py.Group)}
+        names = [encoded(name).decode("utf-8", "surrogateescape") for name in group]
+        return {name: groups.get(name) for name in names}
 
     def own_settings(self, given: DataIO) -> WrapperSettings | None:
         """Return the settings in an ``H5DataIO``."""

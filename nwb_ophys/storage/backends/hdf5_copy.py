@@ -47,6 +47,11 @@ def hdf5_datasets(
 
 def _own_items(group: h5py.Group) -> Iterator[tuple[str, Any]]:
     for name in group:
+        if isinstance(name, bytes):
+            raise SourceError(
+                f"'{group.file.filename}' has a member whose name, {name!r}, is not UTF-8; NWB has "
+                "no such names. Rename it, or remove it, and copy the file again."
+            )
         if isinstance(group.get(name, getlink=True), h5py.HardLink):
             yield name, group[name]
 

@@ -10,6 +10,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from nwb_ophys.errors import SourceError
+from nwb_ophys.storage.backends.hdf5_opening import encoded
 from nwb_ophys.storage.backends.hdf5_parts import HDF5_FAULTS
 from nwb_ophys.storage.backends.hdf5_reading import checked
 from nwb_ophys.storage.stored_objects import StoredObject, plain
@@ -56,17 +58,16 @@ def _path(item: Any) -> str:
     return str(item.name).strip("/")
 
 
-def _encoded(name: str | bytes) -> bytes:
-    return name if isinstance(name, bytes) else name.encode("utf-8")
-
-
 def _contents(group: h5py.Group) -> tuple[dict[str, str], list[Any]]:
     """Return the links of a group, and its own groups and datasets."""
     links, inner = {}, []
     kinds = group.id.links
     for name in group:
-        is_text = isinstance(name, str)  # h5py refuses other names, which are bytes, below
-        if is_text and kinds.get_info(_encoded(name)).type == h5py.h5l.TYPE_HARD:
+        if isinstance(name, bytes):  # which h5py and NWB refuse
+            error = SourceError("its name is not UTF-8")
+            inner.append(StoredObject.unreadable(f"{group.name}/{os.fsdecode(name)}", error))
+            continue
+        if kinds.get_info(encoded(name)).type == h5py.h5l.TYPE_HARD:
             try:
                 inner.append(group[name])
             except HDF5_FAULTS as error:
@@ -103,7 +104,7 @@ def _text(item: Any, name: str) -> str | None:
 
     Most attributes are such texts, and the same steps take h5py three times as long.
     """
-    attribute = h5py.h5a.open(item.id, _encoded(name))
+    attribute = h5py.h5a.open(item.id, encoded(name))
     stored = attribute.get_type()
     if not isinstance(stored, h5py.h5t.TypeStringID) or not stored.is_variable_str():
         return None

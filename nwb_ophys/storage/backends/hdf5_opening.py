@@ -16,6 +16,32 @@ if TYPE_CHECKING:
 
 # Formats import this module to recognise files, so that h5py is imported where one is opened.
 
+
+def encoded(name: str | bytes) -> bytes:
+    """Return the bytes of a name, of which h5py gives those that are not UTF-8 as bytes."""
+    return name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
+
+
+def own_members(group: h5py.Group) -> Iterator[tuple[str, Any]]:
+    """Yield the groups and datasets of a group by name, without those behind soft and other links.
+
+    Parameters
+    ----------
+    group : h5py.Group
+
+    Yields
+    ------
+    (str, object)
+        Bytes of a name that are not UTF-8 are surrogates, see :func:`encoded`.
+    """
+    import h5py
+
+    links = group.id.links
+    for name in group:
+        if links.get_info(encoded(name)).type == h5py.h5l.TYPE_HARD:
+            yield encoded(name).decode("utf-8", "surrogateescape"), group[name]
+
+
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _LAST_START = 1 << 13
 

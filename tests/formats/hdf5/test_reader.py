@@ -20,9 +20,12 @@ from nwb_ophys.errors import (
     SourceNotFoundError,
 )
 from nwb_ophys.extractors.axes import note_time_last
+from nwb_ophys.filetypes.hdf5 import read_hdf5_outline
 from nwb_ophys.formats.hdf5.reader import Hdf5MovieExtractor, find_hdf5_movie
+from nwb_ophys.formats.nwb.files import choose
 from nwb_ophys.storage.backends.hdf5_reading import ChunkReader
 from nwb_ophys.testing import write_hdf5
+from nwb_ophys.trial.child import Progress, walk
 
 RANDOM = np.random.default_rng(0)
 # Every axis of a length of its own, so that none is taken for another.
@@ -354,3 +357,36 @@ def test_time_that_is_likely_the_last_axis(path):
         note_time_last("it", (40, 50, 2305), "")
     for shape in ((40, 40, 40), (40, 50, 2304), (3000, 50, 2305), (40, 700, 2305)):
         note_time_last("it", shape, "")
+
+
+def test_names_that_are_not_utf_8_hide_nothing(tmp_path):
+    """Fault: one such name hid its whole group, and the file was said to be damaged."""
+    path = tmp_path / "a.h5"
+    movie = np.arange(120, dtype=np.uint16).reshape(5, 4, 6)
+    with h5py.File(path, "w") as file:
+        space = h5py.h5s.create_simple(movie.shape)
+        own = h5py.h5d.create(file.id, b"caf\xe9", h5py.h5t.NATIVE_UINT16, space)
+        own.write(h5py.h5s.ALL, h5py.h5s.ALL, movie)
+        h5py.h5g.create(file.id, b"#gr\xe9")
+        file["group/table"] = [1, 2]
+        assert walk(str(path), Progress(lambda: None)) == []
+    outline = read_hdf5_outline(path)
+    assert sorted(outline.datasets) == ["caf\udce9", "group/table"]
+    extractor = Hdf5MovieExtractor(find_hdf5_movie(path), sampling_frequency=30.0)
+    np.testing.assert_array_equal(extractor.get_series(), movie)
+    extractor.close()
+
+
+def test_a_file_that_a_program_writes_is_named_as_such(tmp_path):
+    """Fault: with a given format it was "not a complete NWB file", or the error of the system."""
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "a.nwb"
+    write_hdf5(path, np.zeros((3, 4, 5), np.uint16))
+    with path.open("r+b") as written:
+        fcntl.flock(written, fcntl.LOCK_EX)
+        for read in (
+            find_hdf5_movie,
+            lambda given: choose(given, ("TwoPhotonSeries",), None, "name"),
+        ):
+            with pytest.raises(SourceError, match="it is open for writing in another program"):
+                read(path)

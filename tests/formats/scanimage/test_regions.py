@@ -277,7 +277,7 @@ def test_what_contradicts_is_refused(tmp_path, change, message):
     _edit(path, change)
     with pytest.raises((SourceError, CorruptSourceError), match=message) as raised:
         ScanImageExtractor(path, roi_name="V1")
-    assert "--format tiff" in str(raised.value)
+    assert 'format="tiff"' in str(raised.value)
 
 
 def test_without_the_fly_to_time_rows_are_derived(tmp_path):

@@ -235,7 +235,7 @@ def test_repeated_frame_numbers_are_refused(tmp_path, version, numbers):
         frame_numbers=numbers,
         frame_timestamps=[number / 30 for number in numbers],
     )
-    with pytest.raises(SourceError, match=r"Several acquisitions were joined.*--format tiff"):
+    with pytest.raises(SourceError, match=r'Several acquisitions were joined.*format="tiff"'):
         ScanImageExtractor(path).get_native_timestamps()
 
 
