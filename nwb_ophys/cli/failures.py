@@ -132,8 +132,12 @@ def _explain(error: Exception) -> int:
 
 
 def _say(text: str, *, always: bool = True) -> None:
-    # A message may hold line breaks; each is printed on one line.
-    say(with_short_paths(" ".join(text.split())), err=True, always=always)
+    say(_line(text), err=True, always=always)
+
+
+def _line(text: str) -> str:
+    """Return a message, which may hold line breaks, on one line and with short paths."""
+    return with_short_paths(" ".join(text.split()))
 
 
 def _notes() -> Callable[..., None]:
@@ -142,9 +146,10 @@ def _notes() -> Callable[..., None]:
     shown: set[str] = set()
 
     def show(message: Any, *_: Any, **__: Any) -> None:
-        text = str(message)
+        # Absolute and relative paths of one file are the same when they are printed.
+        text = _line(f"Note: {with_flags(str(message))}")
         if text not in shown:
             shown.add(text)
-            _say(f"Note: {with_flags(text)}", always=False)
+            _say(text, always=False)
 
     return show

@@ -13,6 +13,7 @@ import pytest
 
 from nwb_ophys.cli import main
 from nwb_ophys.cli.app import _COMMANDS, app
+from nwb_ophys.cli.failures import _notes
 
 
 def run(*arguments: str) -> int:
@@ -207,3 +208,12 @@ def test_lines_above_the_bars_of_a_batch_are_in_the_log_file(tmp_path, monkeypat
         display.show(SessionState(key="M1/a", state="failed", reason="It is damaged."))
     assert "failed M1/a: It is damaged." in capsys.readouterr().out
     assert "failed M1/a: It is damaged." in log.read_text()
+
+
+def test_a_note_that_names_a_file_in_two_ways_is_printed_once(capsys, monkeypatch, tmp_path):
+    """Fault: notes of a folder given by a relative path were printed twice."""
+    monkeypatch.chdir(tmp_path)
+    show = _notes()
+    for place in ("a.tif", str(tmp_path / "a.tif"), "a.tif"):
+        show(f"'{place}' was stopped.")
+    assert capsys.readouterr().err.splitlines() == ["Note: 'a.tif' was stopped."]
