@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +214,6 @@ def test_a_note_that_names_a_file_in_two_ways_is_printed_once(capsys, monkeypatc
     """Fault: notes of a folder given by a relative path were printed twice."""
     monkeypatch.chdir(tmp_path)
     show = _notes()
-    for place in ("a.tif", str(Path.cwd() / "a.tif"), "a.tif"):
+    for place in ("a.tif", str(tmp_path / "a.tif"), "a.tif"):
         show(f"'{place}' was stopped.")
     assert capsys.readouterr().err.splitlines() == ["Note: 'a.tif' was stopped."]
