@@ -120,10 +120,8 @@ def convert(
           --set NWBFile.session_start_time=2024-05-17T14:30:00+02:00
     """  # noqa: D301
     check_in_place(in_place=in_place, append=append, resume=resume)
-    if plan:
-        shared.check_free_place(output)
-    else:
-        shared.reserve(output, overwrite=overwrite, append=append)
+    reserve = shared.check_place_of_plan if plan else shared.reserve
+    reserve(output, overwrite=overwrite, append=append)
     report = Reporting.of(page, output, replace=overwrite or append, plan=plan)
     from nwb_ophys.opening import edited_metadata, joined_files
 

@@ -414,13 +414,15 @@ def reserve(output: Path, *, overwrite: bool, append: bool) -> None:
     context.with_resource(reserved(output, overwrite=overwrite, append=append))
 
 
-def check_free_place(output: Path) -> None:
+def check_place_of_plan(output: Path, **_: bool) -> None:
     """Check that a file could be written at a path, whatever is there already.
 
     Parameters
     ----------
     output : pathlib.Path
         A URL is not looked at.
+    **_ : bool
+        As for :func:`reserve`; nothing that is there is touched.
 
     Raises
     ------
