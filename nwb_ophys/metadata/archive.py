@@ -18,7 +18,7 @@ from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.metadata.archive_optics import findings_of_optics
 from nwb_ophys.metadata.archive_subjects import findings_of_identifier, findings_of_subject
 from nwb_ophys.metadata.dandi_names import dandi_path, is_nameable
-from nwb_ophys.metadata.datetimes import parse_datetime
+from nwb_ophys.metadata.datetimes import in_own_zone, parse_datetime
 from nwb_ophys.metadata.findings import Finding, advised, is_no_description, required, stated_text
 from nwb_ophys.metadata.subjects import archive_subject
 
@@ -91,7 +91,7 @@ def _moment(fields: Mapping[str, Any], key: str) -> datetime.datetime | None:
     """Return a date and time with its zone; that of this computer where none is stated."""
     try:
         found = parse_datetime(fields.get(key), key)
-        return found if found.tzinfo else found.astimezone()
+        return found if found.tzinfo else in_own_zone(found)
     except (MetadataError, OverflowError, ValueError, OSError):
         return None  # the check of types reports it
 

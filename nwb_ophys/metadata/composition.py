@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.errors import MetadataError
-from nwb_ophys.metadata.datetimes import parse_datetime
+from nwb_ophys.metadata.datetimes import in_own_zone, parse_datetime
 from nwb_ophys.metadata.deepdict import DeepDict, FullMetadata
 from nwb_ophys.metadata.links import (
     BY_PLANE,
@@ -253,9 +253,9 @@ def _session(stated: Mapping[str, Mapping[str, Any]]) -> tuple[DeepDict, dict[st
         s: one["session_start_time"] for s, one in stated.items() if one.get("session_start_time")
     }
     starts = {stream: _start(value, stream) for stream, value in values.items()}
-    if len({start.astimezone() for start in starts.values()}) < 2:
+    if len({in_own_zone(start) for start in starts.values()}) < 2:
         return session, dict.fromkeys(starts, 0.0)
-    first = min(starts, key=lambda stream: starts[stream].astimezone())
+    first = min(starts, key=lambda stream: in_own_zone(starts[stream]))
     session["session_start_time"] = values[first]
     # A start without a zone may be hours from one with a zone.
     has_zone = {start.tzinfo is not None for start in starts.values()}

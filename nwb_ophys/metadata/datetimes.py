@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import time
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -167,6 +168,18 @@ def _is_unset(value: Any) -> bool:
         return False
 
 
+def in_own_zone(moment: datetime.datetime) -> datetime.datetime:
+    """Return a date and time in the time zone of this computer, whose time it is if it has no zone.
+
+    Windows knows no zone of times before 1970; they are of the zone's standard time there.
+    """
+    try:
+        return moment.astimezone()
+    except OSError:
+        zone = datetime.timezone(datetime.timedelta(seconds=-time.timezone))
+        return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
 def with_zone(given: datetime.datetime, path: str) -> datetime.datetime:
     """Add the time zone of this computer where a date and time has none; NWB requires one.
 
@@ -178,7 +191,7 @@ def with_zone(given: datetime.datetime, path: str) -> datetime.datetime:
     """
     if given.tzinfo is not None:
         return given
-    local = given.astimezone()
+    local = in_own_zone(given)
     warnings.warn(
         f"{path} is {given.isoformat(' ')} without a time zone; it is written with the zone of "
         f"this computer: {local.isoformat(' ')}. State the zone to be sure.",

@@ -13,7 +13,7 @@ import numpy as np
 
 from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.metadata import models
-from nwb_ophys.metadata.datetimes import parse_datetime
+from nwb_ophys.metadata.datetimes import in_own_zone, parse_datetime
 from nwb_ophys.metadata.fields import JSON_SCHEMA_DIALECT
 from nwb_ophys.metadata.merging import merge_metadata
 from nwb_ophys.metadata.models import model_schema
@@ -393,7 +393,7 @@ def _reason_against(value: Any) -> str:
 def _reason_against_datetime(value: Any) -> str:
     try:
         found = parse_datetime(value, "")
-        offset = (found if found.tzinfo is not None else found.astimezone()).utcoffset()
+        offset = (found if found.tzinfo is not None else in_own_zone(found)).utcoffset()
         if offset is not None and offset.total_seconds() % 60:
             return "its time zone must be a number of minutes; state another"
     except MetadataError:

@@ -26,6 +26,7 @@ from nwb_ophys.metadata import (
     parse_model,
     with_zone,
 )
+from nwb_ophys.metadata.datetimes import in_own_zone
 from nwb_ophys.storage.hdmf import data_types  # noqa: F401 - registers
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def warn_of_other_session(nwbfile: NWBFile, metadata: Mapping[str, Any]) -> None
     if stated is None:
         return
     path = 'metadata["NWBFile"]["session_start_time"]'
-    start = parse_datetime(stated, path).astimezone()
+    start = in_own_zone(parse_datetime(stated, path))
     if start != nwbfile.session_start_time:
         warnings.warn(
             f"The recording states that it began at {start.isoformat(' ')}, but the session of the "

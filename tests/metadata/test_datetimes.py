@@ -14,7 +14,7 @@ import nwb_ophys
 from nwb_ophys import testing
 from nwb_ophys.errors import MetadataError
 from nwb_ophys.metadata import earliest_start, is_unset_clock, merge_description
-from nwb_ophys.metadata.datetimes import parse_datetime, plain_iso
+from nwb_ophys.metadata.datetimes import in_own_zone, parse_datetime, plain_iso, with_zone
 
 _ZEROS = [
     datetime(1, 1, 1),
@@ -137,3 +137,21 @@ def test_iso_texts_have_the_form_that_python_3_10_reads(text, plain):
     assert plain_iso(text) == plain
     if text != "17.05.2024":
         assert parse_datetime(text, "x") == datetime.fromisoformat(plain)
+
+
+class _Windows(datetime):
+    """A date and time before 1970 on Windows, which knows no time zone of it."""
+
+    def astimezone(self, tz: Any = None) -> datetime:
+        if tz is None:
+            raise OSError(22, "Invalid argument")
+        return super().astimezone(tz)
+
+
+def test_times_before_1970_have_a_zone_on_windows(monkeypatch):
+    monkeypatch.setattr("time.timezone", -3600)
+    with pytest.warns(UserWarning, match=r"zone of this computer: 1900-01-01 00:00:00\+01:00"):
+        assert with_zone(_Windows(1900, 1, 1), "start").utcoffset() == timedelta(hours=1)
+    stated = _Windows(1900, 1, 1, tzinfo=timezone.utc)
+    assert in_own_zone(stated) == datetime(1900, 1, 1, tzinfo=timezone.utc)
+    assert in_own_zone(stated).utcoffset() == timedelta(hours=1)
