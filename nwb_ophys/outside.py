@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shlex
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from nwb_ophys.errors import OutputError, OutsideFolderError, SpecialFileError
 from nwb_ophys.home import with_home
 from nwb_ophys.listings import listing_of
 from nwb_ophys.remote.paths import as_path
+from nwb_ophys.shell_words import quoted
 
 Result = TypeVar("Result")
 
@@ -373,7 +373,7 @@ def remedy(path: str | Path) -> str:
     """Return the argument that allows a file outside of the recording's folder, for messages."""
     real = Path(os.path.realpath(path))
     folder = real if real.is_dir() else real.parent
-    word = shlex.quote(str(folder))
+    word = quoted(str(folder))
     return f"give allow_outside='{folder}' (on the command line --option allow_outside={word})"
 
 

@@ -6,16 +6,19 @@ import datetime
 import errno
 import os
 import re
+import shlex
 import stat
+from os.path import realpath
 from pathlib import Path
 
 import pytest
 
 from nwb_ophys import outside
-from nwb_ophys.cli import options
+from nwb_ophys.cli import main, options
 from nwb_ophys.errors import OutputError, not_found
 from nwb_ophys.interfaces import provenance
 from nwb_ophys.outside import check_output, fault_on_windows, ignores_case
+from nwb_ophys.shell_words import quoted
 from nwb_ophys.storage.files import check_target
 from nwb_ophys.storage.flushing import flush
 from nwb_ophys.storage.identity import file_facts
@@ -188,3 +191,43 @@ def test_patterns_are_expanded_where_the_shell_does_not(command, tmp_path, monke
 )
 def test_paths_that_were_pasted(path, step):
     assert step in str(not_found(path))
+
+
+@pytest.mark.parametrize(
+    ("word", "on_windows"),
+    [
+        (r"C:\data\a.nwb", r"C:\data\a.nwb"),
+        (r"C:\my data\a.nwb", r'"C:\my data\a.nwb"'),
+        ("C:\\my data\\", r'"C:\my data\\"'),
+        ("Subject.species=Mus musculus", '"Subject.species=Mus musculus"'),
+        ('say "1"', r'"say \"1\""'),
+        ("it's", '"it\'s"'),
+        ("a&b", '"a&b"'),
+        ("", '""'),
+    ],
+)
+def test_words_of_commands_are_quoted_for_the_shells_of_windows(word, on_windows):
+    """Fault: single quotes were printed, which cmd.exe passes on as part of the word."""
+    assert quoted(word, is_windows=True) == on_windows
+    assert shlex.split(quoted(word, is_windows=False)) == [word]
+
+
+def test_words_in_quotes_that_need_none():
+    assert quoted("a=1", always=True, is_windows=False) == "'a=1'"
+    assert quoted("a=1", always=True, is_windows=True) == '"a=1"'
+
+
+def test_a_name_that_windows_has_not_is_refused_before_anything_else(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(outside, "_IS_WINDOWS", True)
+    monkeypatch.setattr(os.path, "realpath", _realpath)
+    (tmp_path / "a.npy").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(["convert", str(tmp_path / "a.npy"), "-o", str(tmp_path / "con.nwb")])
+    assert ended.value.code == 2
+    assert "'CON' is the name of a device" in capsys.readouterr().err
+
+
+def _realpath(path, **how):
+    if Path(path).name == "con.nwb":
+        raise OSError(6, "Invalid handle", str(path))
+    return realpath(path, **how)

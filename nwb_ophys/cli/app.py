@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 from nwb_ophys.cli.terminal import escape_foreign_output, say_lines
+from nwb_ophys.shell_words import quoted
 
 _COMMANDS = {
     "batch": "Convert many sessions by a specification, and only the rest when run again.",
@@ -77,7 +77,7 @@ def _unknown(name: str) -> str:
     if Path(name).exists():
         return (
             f"'{name}' is a path; give a command before it, as in: nwb-ophys detect "
-            f"{shlex.quote(name)}. 'nwb-ophys --help' lists the commands."
+            f"{quoted(name)}. 'nwb-ophys --help' lists the commands."
         )
     near = difflib.get_close_matches(name, _COMMANDS, n=1)
     meant = f" Did you mean '{near[0]}'?" if near else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from nwb_ophys.errors import OutputError, OutputExistsError
 from nwb_ophys.opening import edited_metadata, open_recording, summarise_file
+from nwb_ophys.shell_words import NEXT_LINE, joined, quoted
 from nwb_ophys.storage import check_folder, check_target
 from nwb_ophys.storage.atomic import remove
 from nwb_ophys.storage.disk_errors import disk_errors
@@ -86,7 +86,7 @@ def run_demo(folder: Path, *, overwrite: bool, say: Callable[[str], object]) -> 
                 folder.rmdir()
         raise
     say(summarise_file(target))
-    say(f"\nCheck it with: nwb-ophys inspect {shlex.quote(str(target))}")
+    say(f"\nCheck it with: nwb-ophys inspect {quoted(str(target))}")
     return target
 
 
@@ -158,9 +158,9 @@ def _say_raw(folder: Path, recording: SimulatedRecording, say: Callable[[str], o
 def _convert(folder: Path, target: Path, *, overwrite: bool, say: Callable[[str], object]) -> None:
     """Convert the movie of ScanImage and the cells of Suite2p to one file."""
     sources = [folder / "scan_00001.tif", folder / "suite2p"]
-    command = f"nwb-ophys convert {shlex.join(map(str, sources))} -o {shlex.quote(str(target))}"
+    command = f"nwb-ophys convert {joined(map(str, sources))} -o {quoted(str(target))}"
     for key, value in _SUBJECT.items():
-        command += f" \\\n    --set '{key}={value}'"
+        command += f"{NEXT_LINE}--set {quoted(f'{key}={value}', always=True)}"
     say(f"\nConverting the first two, as this command does:\n\n  {command}\n")
     converter = open_recording(sources).converter
     converter.run_conversion(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,8 +14,8 @@ import click
 
 from nwb_ophys.cli.terminal import is_quiet, own_stdout, say_lines
 from nwb_ophys.errors import ArgumentError, OptionError, OutputError, OutsideFolderError
-from nwb_ophys.home import with_home
 from nwb_ophys.remote.paths import as_path, is_url
+from nwb_ophys.shell_words import quoted
 from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 
 _SHELL_EXPANDS = os.name != "nt"
@@ -379,12 +378,15 @@ def lock_at_once(output: Path) -> None:
     ------
     OutputBusyError
         When another process is writing the file; names the process.
+    OutputError
+        When no file can have the name.
     """
     from nwb_ophys.storage.locking import locked
+    from nwb_ophys.storage.places import real_place
 
     if is_url(output):
         return
-    place = Path(os.path.realpath(with_home(output)))
+    place = real_place(output)
     if place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK):
         click.get_current_context().with_resource(locked(place))
 
@@ -430,9 +432,9 @@ def check_place_of_plan(output: Path, **_: bool) -> None:
         See :func:`nwb_ophys.storage.check_place`.
     """
     if not is_url(output):
-        from nwb_ophys.storage import check_place
+        from nwb_ophys.storage.places import check_place, real_place
 
-        check_place(Path(os.path.realpath(output)))
+        check_place(real_place(output))
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, Any]:
@@ -510,4 +512,4 @@ def say_written(path: Path, streams: Iterable[str]) -> None:
         say(f"Wrote {path}.")
     else:
         say(summarise_file(path))
-    say(f"Check it with: nwb-ophys inspect {shlex.quote(str(path))}")
+    say(f"Check it with: nwb-ophys inspect {quoted(str(path))}")

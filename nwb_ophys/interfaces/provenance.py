@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import math
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -24,6 +23,7 @@ from nwb_ophys.interfaces.witness import Witness
 from nwb_ophys.remote.paths import RemotePath, as_path, walk
 from nwb_ophys.remote.reading import changed_since
 from nwb_ophys.remote.shortening import Shortener, absolute_path
+from nwb_ophys.shell_words import joined
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.command import present_command
 from nwb_ophys.storage.file_hashes import BackgroundHashes, Sampling, is_system_file
@@ -95,7 +95,7 @@ class ConversionProvenance(Provenance):
     def calls(self) -> Iterator[str]:
         """Yield the command line, or the calls in Python, that made the file."""
         if present_command():
-            yield " ".join(_quoted(each) for each in ("nwb-ophys", *self._command()))
+            yield joined(("nwb-ophys", *self._command()))
             return
         for name in self._streams:
             stream = self._stream(name)
@@ -244,10 +244,6 @@ def _paths_of(interface: Any) -> list[Path]:
 
 def _array_in_words(values: np.ndarray[Any, Any]) -> dict[str, str]:
     return {"array": f"{values.dtype} {values.shape}"}
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[\w./:=,+@%-]+", text) else "'" + text.replace("'", "'\\''") + "'"
 
 
 def _shown(value: Any) -> str:

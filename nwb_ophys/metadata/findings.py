@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from functools import partial
 from typing import Any, Literal
 
 import attrs
+
+from nwb_ophys.shell_words import quoted
 
 Importance = Literal["required", "advised"]
 
@@ -46,7 +47,7 @@ def _cure(key: str, value: Any) -> str:
     """Return the option of the command line that sets a value, quoted for a shell."""
     text = f"{key}={value}"
     if re.search(r'["$`\\!]', text):
-        return f"--set {shlex.quote(text)}"
+        return f"--set {quoted(text)}"
     return f'--set "{text}"' if re.search(r"[^\w.,:+=/@%-]", text) else f"--set {text}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nwb_ophys.metadata import is_unset_clock, parse_datetime
 from nwb_ophys.opening.grouping import FoundRecordings
 from nwb_ophys.opening.texts import distinct_name
 from nwb_ophys.registry import option_asking_for
+from nwb_ophys.shell_words import quoted
 
 _ONE_DAY = datetime.timedelta(days=1)
 _MOST_SHOWN = 6
@@ -129,8 +129,8 @@ def _refusal(what: str, found: Mapping[Path, str]) -> SourceError:
     more = f" and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
     listed = "; ".join(f"'{path}' ({found[path]})" for path in shown)
     commands = "; ".join(
-        f"nwb-ophys convert {shlex.quote(str(path))} -o "
-        f"{shlex.quote(distinct_name(path, list(found)).replace(' ', '_') + '.nwb')}"
+        f"nwb-ophys convert {quoted(str(path))} -o "
+        f"{quoted(distinct_name(path, list(found)).replace(' ', '_') + '.nwb')}"
         for path in shown
     )
     return SourceError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from nwb_ophys.documents import dump_yaml, parse_yaml
+from nwb_ophys.shell_words import NEXT_LINE, quoted
 
 
 @attrs.frozen(kw_only=True)
@@ -183,13 +183,13 @@ def in_a_shell(command: Sequence[str]) -> str:
         if each.startswith("-") and len(lines[-1]) > 1:
             lines.append([])
         lines[-1].append(each)
-    return " \\\n    ".join(" ".join(map(_quoted, line)) for line in lines)
+    return NEXT_LINE.join(" ".join(map(_quoted, line)) for line in lines)
 
 
 def _quoted(word: str) -> str:
     """Return a word in quotes, with codes for bytes that neither a page nor a terminal shows."""
     if word.replace("\n", "").isprintable():
-        return shlex.quote(word)
+        return quoted(word)
     return f"$'{''.join(map(_in_ansi_quotes, word))}'"
 
 

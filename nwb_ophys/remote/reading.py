@@ -163,7 +163,7 @@ def changed_since(before: Mapping[RemotePath, tuple[int, int]]) -> list[RemotePa
     return [path for path, facts in before.items() if _facts_now(path, listings) != facts]
 
 
-def identity_of(path: RemotePath) -> tuple[int, ...] | None:
+def version_of(path: RemotePath) -> tuple[int, ...] | None:
     """Return what changes when an object, or the headers of a folder, are written again.
 
     The store is asked each time. A folder without headers has no facts.

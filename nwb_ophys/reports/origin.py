@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import attrs
 
 from nwb_ophys.errors import first_named
 from nwb_ophys.reports.stored_file import StoredFile
+from nwb_ophys.shell_words import joined
 from nwb_ophys.storage.record import SOURCE_SCRIPT, Known, Record, is_record, records_of
 
 _MOST_FILES = 30
@@ -143,7 +143,7 @@ def _written(record: Record) -> Written:
     return Written(
         action=str(contents.get("action", "")),
         written=str(contents.get("written", "")),
-        command=shlex.join(map(str, contents.get("command", ()))),
+        command=joined(map(str, contents.get("command", ()))),
         versions=tuple((str(k), str(v)) for k, v in dict(contents.get("versions", {})).items()),
         streams=tuple(
             (str(each.get("name", "")), str(each.get("class", "")).rpartition(":")[2])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +36,7 @@ from nwb_ophys.reports.segmentation import Segmentation, counts_of
 from nwb_ophys.reports.series import MovieFacts, at_time, duration, in_sizes
 from nwb_ophys.reports.timing import StreamTimes
 from nwb_ophys.reports.traces import TraceSet
+from nwb_ophys.shell_words import quoted
 
 if TYPE_CHECKING:
     from nwb_ophys.reports.report import Report
@@ -178,7 +178,7 @@ def _context(report: Report) -> dict[str, Any]:
 
 
 def _quoted(path: Path) -> str:
-    return shlex.quote(printable(str(path)))
+    return quoted(printable(str(path)))
 
 
 def pixels_of_each(report: Report) -> int:

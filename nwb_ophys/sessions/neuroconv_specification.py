@@ -18,8 +18,8 @@ from nwb_ophys.errors import SpecificationError
 from nwb_ophys.metadata import DeepDict
 from nwb_ophys.metadata.fields import class_schema, field
 from nwb_ophys.metadata.schema import faults_of
-from nwb_ophys.sessions.expansion import distinct
 from nwb_ophys.sessions.keys import check_keys, faults_of_values
+from nwb_ophys.sessions.outputs import distinct
 from nwb_ophys.sessions.session import OUTPUTS, Session, leaves
 
 KEY = "experiments"

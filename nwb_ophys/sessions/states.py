@@ -20,7 +20,7 @@ import xxhash
 
 from nwb_ophys.errors import OutputError, SourceError
 from nwb_ophys.remote.paths import RemotePath, as_path, is_url
-from nwb_ophys.remote.reading import identity_of
+from nwb_ophys.remote.reading import version_of
 from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
@@ -374,7 +374,7 @@ def output_identity(path: str) -> tuple[int, ...] | None:
 def _identity(path: Path) -> tuple[int, ...] | None:
     try:
         if isinstance(path, RemotePath):
-            return identity_of(path)
+            return version_of(path)
         found = path.stat()
     except (OSError, ValueError, SourceError):
         return None

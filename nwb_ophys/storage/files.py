@@ -7,7 +7,6 @@ journal from which it returns to its state before.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -23,7 +22,6 @@ from nwb_ophys.errors import (
     error_within,
     last_reason,
 )
-from nwb_ophys.home import with_home
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
@@ -50,7 +48,7 @@ from nwb_ophys.storage.hdmf.records import detached_records
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.in_place import changed_in_place, check_in_place
 from nwb_ophys.storage.locking import locked
-from nwb_ophys.storage.places import check_place
+from nwb_ophys.storage.places import check_place, real_place
 from nwb_ophys.storage.remote_targets import (
     check_remote_kind,
     check_remote_target,
@@ -100,7 +98,7 @@ def check_target(
     if isinstance(given, RemotePath):
         check_remote_target(given, overwrite=overwrite, append=append)
         return given
-    target = Path(os.path.realpath(with_home(given)))
+    target = real_place(given)
     check_place(target)
     try:
         target.stat()
@@ -164,7 +162,7 @@ def reserved(
                 _note_name(given)
             yield temporary
         return
-    place = Path(os.path.realpath(with_home(given)))
+    place = real_place(given)
     check_place(place)
     with locked(place) as lock:
         is_outermost = not lock.is_cleared

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from nwb_ophys.errors import OutputError
+from nwb_ophys.home import with_home
 from nwb_ophys.outside import check_output
 from nwb_ophys.storage.disk_errors import disk_error, longest_name
 
@@ -45,6 +46,18 @@ def check_place(target: Path, *, makes_folders: bool = False) -> None:
             f"'{target}' lies within the Zarr store '{store}', which would be damaged; choose "
             "another folder."
         )
+
+
+def real_place(path: Path) -> Path:
+    """Return the place of a file to write, with links followed.
+
+    Raises
+    ------
+    OutputError
+        When no file can have the name: Windows cannot follow it then.
+    """
+    check_output(path)
+    return Path(os.path.realpath(with_home(path)))
 
 
 def check_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from nwb_ophys.documents import parse_yaml
 from nwb_ophys.errors import SpecificationError
 from nwb_ophys.paths import plain_path
-from nwb_ophys.sessions import expansion, sessions_of, specification_schema
+from nwb_ophys.sessions import outputs, sessions_of, specification_schema
 from nwb_ophys.sessions.specification import DEFAULTS_FILE, parse_specification
 from nwb_ophys.sessions.states import settings_fingerprint, sources_fingerprint
 
@@ -163,7 +163,7 @@ def test_outputs_that_differ_in_case_are_one_file_where_the_disk_ignores_it(
     is_ignored, folder, monkeypatch
 ):
     """The second session would replace the file of the first, or be refused because of it."""
-    monkeypatch.setattr(expansion, "ignores_case", lambda _: is_ignored)
+    monkeypatch.setattr(outputs, "ignores_case", lambda _: is_ignored)
     (folder / "s.csv").write_text("subject_id,session_id,path\nm1,a,raw/M1/a\nM1,a,raw/M1/b\n")
     text = "output: 'out/{subject_id}.nwb'\nsessions: [{table: s.csv}]\n"
     if not is_ignored:
