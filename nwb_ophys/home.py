@@ -14,7 +14,12 @@ def with_home(path: Path) -> Path:
     ----------
     path : pathlib.Path
     """
+    first = path.parts[0] if path.parts else ""
+    if not first.startswith("~"):
+        return path
     try:
-        return path.expanduser()
+        home = Path(first).expanduser()
+        # On Windows any name might be that of a user.
+        return path.expanduser() if first == "~" or home.is_dir() else path
     except RuntimeError:
         return path

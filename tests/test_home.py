@@ -27,3 +27,10 @@ def test_the_folder_of_the_user(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert with_home(Path("~/a.tif")) == tmp_path / "a.tif"
+
+
+def test_windows_takes_every_name_for_that_of_a_user(monkeypatch, tmp_path):
+    monkeypatch.setattr(Path, "expanduser", lambda path: tmp_path / str(path)[1:])
+    assert with_home(Path("~movie.tif")) == Path("~movie.tif")
+    (tmp_path / "ann").mkdir()
+    assert with_home(Path("~ann/a.tif")) == tmp_path / "ann" / "a.tif"
