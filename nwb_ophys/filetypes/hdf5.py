@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _DEPTH = 3
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_ENTRIES = 2000
+_SURROGATES = re.compile("[\udc80-\udcff]")
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -73,6 +75,11 @@ class Outline:
     def __contains__(self, path: str) -> bool:
         return path in self.groups or path in self.datasets
 
+    @property
+    def has_odd_names(self) -> bool:
+        """Return whether a name is no text, as damage leaves it, or a program without UTF-8."""
+        return any(_SURROGATES.search(name) for name in (*self.groups, *self.datasets))
+
 
 def read_hdf5_outline(path: Path) -> Outline | None:
     """Return the outline of an HDF5 file, three levels deep; None if it cannot be read as HDF5.
@@ -101,9 +108,13 @@ def read_hdf5_outline(path: Path) -> Outline | None:
 
 
 def is_damaged_hdf5(probe: PathProbe) -> bool:
-    """Return whether a file cannot be opened as HDF5 although it is empty or has its signature."""
-    if probe.read_once(read_hdf5_outline) is not None:
-        return False
+    """Return whether a file that no format recognises is a damaged HDF5 file.
+
+    It is empty, has the signature of HDF5 but cannot be opened, or has names that are no texts.
+    """
+    outline = probe.read_once(read_hdf5_outline)
+    if outline is not None:
+        return outline.has_odd_names
     head = probe.head()
     return not head or head.startswith(_SIGNATURE)
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from nwb_ophys.errors import OutputError
 from nwb_ophys.home import with_home
 from nwb_ophys.outside import check_output
+from nwb_ophys.storage.backends.registry import kind_of_folder
 from nwb_ophys.storage.disk_errors import disk_error, longest_name
 
 # Of the file systems of all usual systems, where the system does not state it.
 _MOST_BYTES_OF_NAME = 255
-# Files of a Zarr store, whose folder holds nothing else.
-_OF_STORES = (".zgroup", ".zarray", "zarr.json")
 
 
 def check_place(target: Path, *, makes_folders: bool = False) -> None:
@@ -30,7 +29,7 @@ def check_place(target: Path, *, makes_folders: bool = False) -> None:
     Raises
     ------
     OutputError
-        When the name is too long, or the folder is absent, is a file, is within a Zarr store, or
+        When the name is too long, or the folder is absent, is a file, is within a store, or
         does not allow new files.
     """
     check_output(target)
@@ -40,12 +39,13 @@ def check_place(target: Path, *, makes_folders: bool = False) -> None:
             folder = folder.parent
     _check_length(target, folder)
     check_folder(folder)
-    store = next((each for each in (folder, *folder.parents) if _is_store(each)), None)
-    if store is not None:
-        raise OutputError(
-            f"'{target}' lies within the Zarr store '{store}', which would be damaged; choose "
-            "another folder."
-        )
+    for each in (folder, *folder.parents):
+        kind = kind_of_folder(each)
+        if kind is not None:
+            raise OutputError(
+                f"'{target}' lies within '{each}', which is {kind} and would be damaged; choose "
+                "another folder."
+            )
 
 
 def real_place(path: Path) -> Path:
@@ -98,7 +98,3 @@ def _check_length(target: Path, folder: Path) -> None:
     most = longest_name(folder) or _MOST_BYTES_OF_NAME
     if any(len(os.fsencode(name)) > most for name in target.parts):
         raise disk_error(errno.ENAMETOOLONG, target)
-
-
-def _is_store(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in _OF_STORES)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import importlib
 import os
-import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import attrs
 import h5py
 import numpy as np
+import psutil
 import pynwb
 import pytest
 from pynwb import NWBHDF5IO
@@ -130,13 +130,14 @@ def _other(value, schema):
     kinds = schema.get("type", "string")
     if schema.get("format") == "date-time":
         return "2020-01-02T03:04:05+00:00"
-    if "array" in kinds and schema["items"] == {"type": "number"}:
+    if "array" in kinds and schema["items"].get("type") == "number":
         return [3.0, 4.0]
     if schema.get("items", {}).get("type") == "array":
         return [["program", "1"]]
     if "array" in kinds:
         return ["Last, First", "x"]
-    return {"number": 7.5, "integer": 2}.get(kinds, "Mus musculus")
+    number = max(7.5, schema.get("minimum", 0))
+    return {"number": number, "integer": 2}.get(kinds, "Mus musculus")
 
 
 _FORMS = {"sex": "F", "age": "P1D", "age__reference": "gestational", "weight": "1 kg"}
@@ -230,15 +231,15 @@ def _write_sparse(path, size):
     return marks
 
 
-def test_a_file_of_two_gigabytes_takes_less_than_a_second(tmp_path, ranges):
+def test_a_file_of_two_gigabytes_is_neither_read_nor_written(tmp_path, ranges):
     path = tmp_path / "large.nwb"
     marks = _write_sparse(path, 1 << 31)
     before = path.stat()
     assert before.st_size > 1 << 31
     edit_metadata(path, {"Subject.sex": "M"})  # imports
-    started = time.process_time()
+    read = psutil.Process().io_counters().read_chars
     report = edit_metadata(path, {"Subject.sex": "F", "Ophys.ImagingPlane.location": "VISp"})
-    assert time.process_time() - started < 1
+    assert psutil.Process().io_counters().read_chars - read < 50_000_000
     assert len(report.fields) == 3
     assert sum(stop - start for start, stop in ranges if stop > start) < 100_000
     with path.open("rb") as file:

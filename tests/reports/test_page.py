@@ -112,7 +112,8 @@ def test_hostile_texts_are_shown_and_never_run(hostile, tmp_path):
     assert "script" not in elements
     assert not [name for _, found in page.elements for name in found if name.startswith("on")]
     assert " ".join(HOSTILE.split()) in page.text
-    assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b", page.text)
+    shown = page.text.replace(str(hostile.path.parent), "")  # whose runs have numbers
+    assert "49" not in re.findall(r"\{\{ 7 \* 7 \}\}|\b49\b", shown)
 
 
 def test_a_page_that_exists_is_kept_unless_it_may_be_replaced(made, tmp_path):

@@ -228,7 +228,8 @@ def _other_rate(dataset: h5py.Dataset) -> tuple[str, float] | None:
             if value is not None and value > 0:
                 return name, value
     for group in places[1:]:
-        for name in filter(_names_a_rate, group):
+        texts = (name for name in group if isinstance(name, str))  # others are no UTF-8
+        for name in filter(_names_a_rate, texts):
             value = _single_number(group.get(name))
             if value is not None and value > 0:
                 return name, value

@@ -16,7 +16,6 @@ from nwb_ophys.errors import LOCKED, CorruptSourceError, SourceArgumentError, So
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.outside import check_file
 from nwb_ophys.remote.paths import RemotePath
-from nwb_ophys.storage.backends.hdf5_files import is_being_written
 from nwb_ophys.storage.backends.hdf5_opening import is_hdf5
 from nwb_ophys.storage.in_place import check_whole, interruption
 from nwb_ophys.trial import is_tried_damaged, try_hdf5
@@ -134,6 +133,18 @@ def nwb_refusal(path: Path) -> str | None:
     )
 
 
+def _unreadable(path: Path) -> SourceError:
+    """Return the error for a file that is no whole NWB file, or that another program writes."""
+    from nwb_ophys.storage.backends.hdf5_files import is_being_written
+
+    if path.is_file() and is_being_written(path):
+        return SourceError(f"'{path}' cannot be read: {LOCKED}.")
+    return CorruptSourceError(
+        f"'{path}' is not a complete NWB file; it may be truncated or of another format. Check "
+        "the path, or copy the file again."
+    )
+
+
 def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: str) -> NwbObject:
     """Return the requested object of a file, by its name or its path in the file.
 
@@ -159,13 +170,8 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     check_whole(path)
     try_hdf5(path)
     listed = list_nwb(path)
-    if listed is None and path.is_file() and is_being_written(path):
-        raise SourceError(f"'{path}' cannot be read: {LOCKED}.")
     if listed is None:
-        raise CorruptSourceError(
-            f"'{path}' is not a complete NWB file; it may be truncated or of another format. Check "
-            "the path, or copy the file again."
-        )
+        raise _unreadable(path)
     found = [each for each in listed if each.kind in kinds]
     names = [each.name for each in found]
     matching = [each for each in found if requested in (None, each.name, each.path)]

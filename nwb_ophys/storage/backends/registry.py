@@ -45,6 +45,8 @@ class BackendRow:
         Import name of the package whose objects the open datasets of the backend are.
     implementation : str
         ``module:class``, the module in this folder.
+    headers : tuple of str
+        Names of files by which a folder is known to be of the backend, or a part of one.
     zarr_format : int, optional
         Format of the stores of the backend. Backends that differ in it alone share their name; the
         installed packages write one of the formats.
@@ -57,6 +59,7 @@ class BackendRow:
     is_folder: bool
     package: str
     implementation: str
+    headers: tuple[str, ...] = ()
     zarr_format: int | None = None
 
 
@@ -77,6 +80,7 @@ ROWS = (
         is_folder=True,
         package="zarr",
         implementation="zarr:ZarrBackend",
+        headers=(".zgroup", ".zarray"),
         zarr_format=2,
     ),
     BackendRow(
@@ -87,6 +91,7 @@ ROWS = (
         is_folder=True,
         package="zarr",
         implementation="zarr3:Zarr3Backend",
+        headers=("zarr.json",),
         zarr_format=3,
     ),
 )
@@ -249,6 +254,15 @@ def backend_of_path(path: Path) -> Backend | None:
         is_folder = path.is_dir()
         rows = tuple(row for row in ROWS if row.is_folder == is_folder)
     return next((found for found in map(_backend, rows) if found.recognises(path)), None)
+
+
+def kind_of_folder(folder: Path) -> str | None:
+    """Return the noun phrase for a folder that is of a backend, or a part of one; else None.
+
+    No backend is imported.
+    """
+    rows = (row for row in ROWS if any((folder / name).is_file() for name in row.headers))
+    return next((row.file_kind for row in rows), None)
 
 
 def backend_of_data(data: Any) -> Backend | None:
