@@ -144,6 +144,12 @@ def test_mistakes_are_named_in_one_line(memory, files, run, tmp_path, command):
     assert said.err == f"Error: '{URL}/absent.nwb' does not exist; check the path.\n"
 
 
+def _forget_the_last_seconds():
+    for facts in (reading._info, reading._names_in, reading._block, reading._small_block):
+        facts.cache_clear()
+    trees._TREES.clear()
+
+
 @pytest.mark.parametrize("name", NAMES.values())
 @pytest.mark.parametrize("place", ["", "/{name}"])
 def test_sources_of_a_verification_may_be_in_a_store(memory, files, run, tmp_path, name, place):
@@ -153,6 +159,7 @@ def test_sources_of_a_verification_may_be_in_a_store(memory, files, run, tmp_pat
     others = [each for each in NAMES.values() if each != name]
     for each in () if place else others:
         memory.rm(f"{FOLDER}/{each}", recursive=True)
+    _forget_the_last_seconds()
     given = URL + place.format(name=name)
     code, said = run("verify", copy, given)
     assert code == 0, said.out + said.err
@@ -177,8 +184,7 @@ def test_a_source_in_a_store_that_was_changed_is_named(memory, files, run, tmp_p
     content = bytearray(memory.cat_file(place))
     content[content.index(b"n.a.")] ^= 1
     memory.pipe_file(place, bytes(content))
-    for facts in (reading._info, reading._block, reading._small_block):  # of the last seconds
-        facts.cache_clear()
+    _forget_the_last_seconds()
     code, said = run("verify", copy, f"{URL}/{NAMES['hdf5']}")
     assert code == 1, said
     assert "1 source file is not as converted" in said.out
