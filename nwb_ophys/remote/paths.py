@@ -128,10 +128,12 @@ class RemotePath(type(Path())):  # type: ignore[misc]
 
     def read_bytes(self) -> bytes:
         """Return the content of the object."""
-        note_opened(self)
         listed = tree_of(self)
         content = None if listed is None else listed[0].small.get(listed[1])
-        return read_range(self, 0, self.stat().st_size) if content is None else content
+        if content is None:
+            return read_range(self, 0, self.stat().st_size)
+        note_opened(self)
+        return content
 
     def iterdir(self) -> Iterator[RemotePath]:
         """Yield the objects and folders in this folder."""

@@ -24,6 +24,7 @@ import h5py
 
 from nwb_ophys.errors import OutputBusyError, OutputError
 from nwb_ophys.storage.backends.hdf5_calm import CALM
+from nwb_ophys.storage.backends.hdf5_opening import encoded
 from nwb_ophys.storage.direct_writing import DirectWriter, is_large, open_past_cache
 from nwb_ophys.storage.guards import FileGuard
 from nwb_ophys.storage.positioned_access import read_at, write_all
@@ -281,8 +282,7 @@ class _OtherFiles:
     def __getitem__(self, name: Any) -> Any:
         if not isinstance(name, (str, bytes)):  # a reference
             return super().__getitem__(name)  # type: ignore[misc]
-        key = name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
-        opened = h5py.h5o.open(self.id, key, lapl=_link_access())  # type: ignore[attr-defined]
+        opened = h5py.h5o.open(self.id, encoded(name), lapl=_link_access())  # type: ignore[attr-defined]
         kind = h5py.h5i.get_type(opened)
         if kind == h5py.h5i.GROUP:
             return _LinkedGroup(opened)

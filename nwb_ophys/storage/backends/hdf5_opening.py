@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 # Formats import this module to recognise files, so that h5py is imported where one is opened.
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_LAST_START = 1 << 13
+
 
 def encoded(name: str | bytes) -> bytes:
     """Return the bytes of a name, of which h5py gives those that are not UTF-8 as bytes."""
@@ -40,10 +43,6 @@ def own_members(group: h5py.Group) -> Iterator[tuple[str, Any]]:
     for name in group:
         if links.get_info(encoded(name)).type == h5py.h5l.TYPE_HARD:
             yield encoded(name).decode("utf-8", "surrogateescape"), group[name]
-
-
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_LAST_START = 1 << 13
 
 
 class _CalmFile(RangeFile):
