@@ -32,7 +32,7 @@ _WITH_H5PY = (
     "50 times as many photons, whose low bytes are noise of 7.8 bits; and in a third pixel masks "
     "of 2,000 ROIs, and a movie of 1,000,000 times. Opening the file with h5py and reading "
     "are timed; places are random, the same for both. The file is in the system's memory. The "
-    "processor time is that of all threads."
+    "processor time is that of all threads. Memory is not sampled, which would hold the reading up."
 )
 _OVER_HTTP = (
     "The files are those of reading with h5py, on a server on the same machine whose answers "

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,17 @@ from benchmarks.memory import PeakMemory, peak_of_process
 from benchmarks.model import Job, Setup
 
 
-def measure(job: Job, target: Path) -> dict[str, Any]:
+def measure(job: Job, target: Path, *, watches_memory: bool = True) -> dict[str, Any]:
     """Run a job and return its time, memory and file size.
+
+    Parameters
+    ----------
+    job : Job
+    target : pathlib.Path
+        The file that the job writes, if any.
+    watches_memory : bool
+        Whether memory is sampled while the job runs, by a thread whose time counts as well; without
+        it there is none of the quantities of memory.
 
     Returns
     -------
@@ -34,7 +44,8 @@ def measure(job: Job, target: Path) -> dict[str, Any]:
     """
     gc.collect()
     os.sync()  # so that earlier files are not written to the disk meanwhile
-    with PeakMemory() as memory:
+    memory = PeakMemory() if watches_memory else None
+    with memory or nullcontext():
         start, used = time.perf_counter(), time.process_time()
         given = job.run()
         seconds, used = time.perf_counter() - start, time.process_time() - used
@@ -43,13 +54,19 @@ def measure(job: Job, target: Path) -> dict[str, Any]:
         "seconds": seconds,
         "processor_seconds": used,
         "seconds_on_disk": time.perf_counter() - start,
+        **(_quantities_of(memory) if memory else {}),
+        "size": size_of(target) if target.exists() else given if isinstance(given, int) else None,
+        "num_bytes": job.num_bytes,
+        **(given if isinstance(given, dict) else {}),
+    }
+
+
+def _quantities_of(memory: PeakMemory) -> dict[str, Any]:
+    return {
         "peak": memory.peak,
         "above": memory.peak - memory.level,
         "own_above": memory.own_above,
         "peak_of_process": peak_of_process(),
-        "size": size_of(target) if target.exists() else given if isinstance(given, int) else None,
-        "num_bytes": job.num_bytes,
-        **(given if isinstance(given, dict) else {}),
     }
 
 
@@ -89,7 +106,8 @@ def main() -> None:
     assert prepare is not None
     job = prepare(Setup(sources=given.sources, target=given.target, scale=given.scale))
     try:
-        result = measure(job, given.target)
+        # The tables of parts have no memory.
+        result = measure(job, given.target, watches_memory=not comparison.parts)
     finally:
         remove(given.target)
     print(json.dumps(result))

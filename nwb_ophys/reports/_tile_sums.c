@@ -109,11 +109,30 @@ typedef struct {
         }                                                                                         \
     }
 
-/* Define the functions that add values of a frame, and their squares, to those of its pixels, and
-   the one that takes a whole tile. Squares of 16 bits fit into 32 bits, and their sums into 64. */
-#define DEFINE_MOMENTS(NAME, VALUE)                                                               \
-    BY_PROCESSOR static void square_##NAME(const VALUE *values, Py_ssize_t count, int32_t *sums,  \
-                                           uint64_t *squares) {                                   \
+/* Define the functions that add values of four frames, or of one, and their squares to those of
+   their pixels, and the one that takes a whole tile. Squares of 16 bits fit into 32 bits, two of them
+   where the bits of BEYOND are not set, and their sums into 64. */
+#define DEFINE_MOMENTS(NAME, VALUE, BEYOND)                                                       \
+    BY_PROCESSOR static int square_four_##NAME(const VALUE *const *frames, Py_ssize_t count,      \
+                                               int32_t *sums, uint64_t *squares) {                \
+        const VALUE *a = frames[0], *b = frames[1], *c = frames[2], *d = frames[3];               \
+        VALUE bits = 0;                                                                           \
+        Py_ssize_t i;                                                                             \
+        for (i = 0; BEYOND && i < count; i++)                                                     \
+            bits = (VALUE)(bits | a[i] | b[i] | c[i] | d[i]);                                     \
+        if (bits & BEYOND)                                                                        \
+            return 0;                                                                             \
+        for (i = 0; i < count; i++) {                                                             \
+            uint32_t first = (uint32_t)(a[i] * a[i]) + (uint32_t)(b[i] * b[i]);                   \
+            uint32_t last = (uint32_t)(c[i] * c[i]) + (uint32_t)(d[i] * d[i]);                    \
+            sums[i] += a[i] + b[i] + c[i] + d[i];                                                 \
+            squares[i] += (uint64_t)first + last;                                                 \
+        }                                                                                         \
+        return 1;                                                                                 \
+    }                                                                                             \
+                                                                                                  \
+    BY_PROCESSOR static void square_one_##NAME(const VALUE *values, Py_ssize_t count,             \
+                                               int32_t *sums, uint64_t *squares) {                \
         Py_ssize_t i;                                                                             \
         for (i = 0; i < count; i++) {                                                             \
             uint32_t value = (uint32_t)values[i];                                                 \
@@ -123,29 +142,38 @@ typedef struct {
     }                                                                                             \
                                                                                                   \
     static void moments_##NAME(Tile *tile) {                                                      \
+        const VALUE *frames[AT_ONCE];                                                             \
         int32_t sums[SQUARED];                                                                    \
         uint64_t squares[SQUARED];                                                                \
-        Py_ssize_t start, count, frame, i;                                                        \
+        Py_ssize_t start, count, frame, taken, i;                                                 \
         for (start = 0; start < tile->num_pixels; start += SQUARED) {                             \
             count = SMALLER(SQUARED, tile->num_pixels - start);                                   \
             memset(sums, 0, sizeof sums);                                                         \
             memset(squares, 0, sizeof squares);                                                   \
-            for (frame = 0; frame < tile->num_frames; frame++)                                    \
-                square_##NAME((const VALUE *)(tile->values + frame * tile->frame_stride) + start, \
-                              count, sums, squares);                                              \
+            for (frame = 0; frame < tile->num_frames; frame += taken) {                           \
+                taken = SMALLER(AT_ONCE, tile->num_frames - frame);                               \
+                for (i = 0; i < taken; i++)                                                       \
+                    frames[i] = (const VALUE *)(tile->values + (frame + i) * tile->frame_stride) +\
+                                start;                                                            \
+                if (taken == AT_ONCE && square_four_##NAME(frames, count, sums, squares))         \
+                    continue;                                                                     \
+                for (i = 0; i < taken; i++)                                                       \
+                    square_one_##NAME(frames[i], count, sums, squares);                           \
+            }                                                                                     \
             for (i = 0; i < count; i++) {                                                         \
-                ((int64_t *)tile->sums)[start + i] = sums[i];                                     \
-                tile->squares[start + i] = (int64_t)squares[i];                                   \
+                ((int64_t *)tile->sums)[start + i] += sums[i];                                    \
+                tile->squares[start + i] += (int64_t)squares[i];                                  \
             }                                                                                     \
         }                                                                                         \
     }
 
-#define DEFINE_ALL(NAME, VALUE, SUM) DEFINE_SUMMARY(NAME, VALUE, SUM) DEFINE_MOMENTS(NAME, VALUE)
+#define DEFINE_ALL(NAME, VALUE, SUM, BEYOND)                                                      \
+    DEFINE_SUMMARY(NAME, VALUE, SUM) DEFINE_MOMENTS(NAME, VALUE, BEYOND)
 
-DEFINE_ALL(u8, uint8_t, uint32_t)
-DEFINE_ALL(i8, int8_t, int32_t)
-DEFINE_ALL(u16, uint16_t, uint32_t)
-DEFINE_ALL(i16, int16_t, int32_t)
+DEFINE_ALL(u8, uint8_t, uint32_t, 0)
+DEFINE_ALL(i8, int8_t, int32_t, 0)
+DEFINE_ALL(u16, uint16_t, uint32_t, 0x8000)
+DEFINE_ALL(i16, int16_t, int32_t, 0)
 
 typedef void (*Run)(Tile *);
 
@@ -277,7 +305,7 @@ static PyMethodDef functions[] = {
      "the lowest value below zero."},
     {"moments", moments, METH_VARARGS,
      "moments(tile, sums, squares)\n--\n\n"
-     "Fill in the sums of the values of each pixel, and those of their squares."},
+     "Add the values of each pixel to its sum, and their squares to that of squares."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -16,10 +16,10 @@ from nwb_ophys.storage.grid import Selection, Shape
 _DATA = "data"
 """Name of the dataset of every series in NWB; masks and images have other names."""
 _FEWEST_AXES, _MOST_AXES = 3, 4
-WHOLE_BYTES = 64_000_000
+WHOLE_BYTES = 48_000_000
 """Size of a movie up to which all frames are read while it is written."""
-MOST_EVERY = 8
-"""In larger movies one of k parts along time is read, each as long as a chunk, with k up to 8."""
+MOST_EVERY = 16
+"""In larger movies one of k parts along time is read, each as long as a chunk, with k up to 16."""
 
 
 class StatisticsGatherer:
@@ -28,8 +28,8 @@ class StatisticsGatherer:
     Give it to ``run_conversion`` or ``write_nwbfile`` as ``observer``, and ask it for
     :meth:`statistics` afterwards. If they cannot be computed, the write goes on nevertheless.
 
-    To cost little time, all frames are read of movies of up to 64 MB only. Of larger ones every
-    second to eighth part is, and all frames are searched for blank and repeated ones.
+    To cost little time, all frames are read of movies of up to 48 MB only. Of larger ones every
+    second to sixteenth part is, and all frames are searched for blank and repeated ones.
 
     Examples
     --------

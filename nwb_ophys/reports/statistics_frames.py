@@ -13,8 +13,9 @@ from nwb_ophys.reports.statistics_model import FramePlan
 from nwb_ophys.storage.grid import Selection, Shape, size_of
 from nwb_ophys.storage.hashes import digest
 
-# Pixels that are compared before whole frames are.
-_LOOKED_AT = 24
+# Pixels that are compared before whole frames are: a few at each of some places, since a place that
+# is not in the cache costs more than the comparison.
+_PLACES, _AT_EACH_PLACE = 8, 3
 
 
 class FrameComparison:
@@ -168,5 +169,6 @@ class FrameLooks:
 def _spread_places(shape: Shape) -> tuple[Any, ...]:
     """Return the indices of some pixels of a frame, along each axis."""
     total = math.prod(shape)
-    places = np.linspace(0, total - 1, min(_LOOKED_AT, total)).astype(np.int64)
-    return np.unravel_index(places, shape)
+    starts = np.linspace(0, max(total - _AT_EACH_PLACE, 0), _PLACES).astype(np.int64)
+    pixels = np.minimum(starts[:, np.newaxis] + np.arange(_AT_EACH_PLACE), total - 1)
+    return np.unravel_index(np.unique(pixels), shape)

@@ -87,23 +87,30 @@ class BlockGatherer:
             moved = moved.astype(self._native)
         for first, last in self._plan.runs(start, start + len(moved)):
             run = moved[first - start : last - start]
-            self._add_tiles(images, self._plan.position(first), place, run)
-        samples.add(start, place, moved)
+            self._add_tiles(images, samples, first, place, run)
         looks = self._compared.part_of(moved)
         with self._lock:
             self._compared.add(start, place, looks)
             self._num_values += values.size
 
     def _add_tiles(
-        self, images: PixelImages, position: int, place: Selection, run: NDArray[Any]
+        self,
+        images: PixelImages,
+        samples: SampledFrames,
+        start: int,
+        place: Selection,
+        run: NDArray[Any],
     ) -> None:
-        top = place[0].start
+        """Add consecutive frames from a number on, all of which are read."""
+        top, position = place[0].start, self._plan.position(start)
         for frames, rows in _tiles(run):
             pixels = (slice(top + rows.start, top + rows.stop), *place[1:])
-            summary = summary_of(run[frames, rows].reshape(frames.stop - frames.start, -1))
+            tile = run[frames, rows].reshape(frames.stop - frames.start, -1)
+            summary = summary_of(tile)
             with self._lock:
                 images.add(pixels, summary)
                 self._add_counts(position + frames.start, summary)
+            samples.add(start + frames.start, pixels, tile)
 
     def _begun(self, values: NDArray[Any]) -> tuple[PixelImages, SampledFrames]:
         """Return the images, whose axes are in the order of the memory of the first block."""

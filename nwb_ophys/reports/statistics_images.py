@@ -58,7 +58,9 @@ class PixelImages:
         """Return the mean of the finite values of each pixel; NaN if there are none."""
         for narrow in self._narrow.values():
             narrow.move(slice(None), self._sums)
-        counts: Any = num_frames if self._lacking is None else num_frames - self._lacking
+        if self._lacking is None:
+            return (self._sums / (num_frames or np.nan)).astype(np.float32)
+        counts = num_frames - self._lacking
         mean = self._sums / np.maximum(counts, 1)
         return np.where(np.equal(counts, 0), np.nan, mean).astype(np.float32)
 

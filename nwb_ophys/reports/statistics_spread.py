@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.reports.statistics_tiles import MOST_FRAMES, is_compiled, moments_of
+from nwb_ophys.reports.statistics_tiles import MOST_FRAMES, add_moments, is_compiled
 from nwb_ophys.storage.grid import Selection, Shape
 
 # Up to this number of frames the variance of exact sums needs no more than 64 bits.
@@ -18,11 +18,15 @@ _MOST_EXACT = 1 << 15
 class Spread(Protocol):
     """Gatherer of the standard deviation of each pixel."""
 
-    def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-        """Return the moments of the pixels of some frames; several threads may do so at once."""
+    def add(self, place: Selection, tile: NDArray[Any]) -> None:
+        """Add some pixels of some frames; several threads may do so at once.
 
-    def add(self, place: Selection, part: tuple[NDArray[Any], ...]) -> None:
-        """Add the moments of a tile; only one thread may do so at a time."""
+        Parameters
+        ----------
+        place : tuple of slice
+            The pixels.
+        tile : numpy.ndarray, shape (frames, pixels)
+        """
 
     def result(self, num_frames: int) -> NDArray[np.float32]:
         """Return the standard deviation over a number of frames, which changes the moments."""
@@ -38,13 +42,23 @@ class _ExactSpread:
     """Exact sums of integers of one or two bytes, and of their squares."""
 
     def __init__(self, shape: Shape) -> None:
+        self._lock = threading.Lock()
         self._sums, self._squares = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
 
-    def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
-        """Return the sums, and the sums of squares."""
-        if is_compiled(tile[0].dtype) and sum(map(len, tile)) <= MOST_FRAMES:
-            return moments_of(_stacked(tile, tile[0].dtype))
-        wide = _stacked(tile, np.dtype(np.uint32 if tile[0].dtype.kind == "u" else np.int32))
+    def add(self, place: Selection, tile: NDArray[Any]) -> None:
+        """Add the sums, and the sums of squares."""
+        sums, squares = self._sums[place], self._squares[place]
+        if is_compiled(tile.dtype) and sums.flags.c_contiguous:
+            with self._lock:
+                add_moments(tile, sums.reshape(-1), squares.reshape(-1))
+            return
+        new_sums, new_squares = self._moments_of(tile)
+        with self._lock:
+            sums += new_sums.reshape(sums.shape)
+            squares += new_squares.reshape(sums.shape)
+
+    def _moments_of(self, tile: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        wide = tile.astype(np.uint32 if tile.dtype.kind == "u" else np.int32)
         is_narrow = len(wide) <= MOST_FRAMES
         sums = np.add.reduce(wide, axis=0, dtype=wide.dtype if is_narrow else np.int64)
         np.multiply(wide, wide, out=wide)
@@ -52,18 +66,13 @@ class _ExactSpread:
         is_narrow = largest <= np.iinfo(wide.dtype).max
         return sums, np.add.reduce(wide, axis=0, dtype=wide.dtype if is_narrow else np.int64)
 
-    def add(self, place: Selection, part: tuple[NDArray[Any], ...]) -> None:
-        """Add the sums of a tile."""
-        for total, each in zip((self._sums, self._squares), part, strict=True):
-            within = total[place]
-            within += each.reshape(within.shape)
-
     def result(self, num_frames: int) -> NDArray[np.float32]:
         """Return the standard deviation."""
         if num_frames <= _MOST_EXACT:
             self._squares *= num_frames
-            self._squares -= np.square(self._sums)
-            spread = np.sqrt(self._squares) / num_frames
+            self._squares -= np.square(self._sums, out=self._sums)
+            spread = np.sqrt(self._squares)
+            spread /= num_frames
         else:
             mean = self._sums / num_frames
             spread = np.sqrt(np.maximum(self._squares / num_frames - np.square(mean), 0))
@@ -74,12 +83,19 @@ class _FloatSpread:
     """Counts, means and sums of squared differences from the mean, which tiles join."""
 
     def __init__(self, shape: Shape) -> None:
+        self._lock = threading.Lock()
         self._counts = np.zeros(shape, np.int32)
         self._means, self._squares = np.zeros(shape), np.zeros(shape)
 
-    def part_of(self, tile: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    def add(self, place: Selection, tile: NDArray[Any]) -> None:
+        """Join the moments of a tile with those of its pixels."""
+        part = self._moments_of(tile)
+        with self._lock:
+            self._join(place, part)
+
+    def _moments_of(self, tile: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """Return the counts, the means, and the sums of squared differences from them."""
-        values = _stacked(tile, np.dtype(np.float64))
+        values = tile.astype(np.float64)
         is_finite = np.isfinite(values)
         counts = np.count_nonzero(is_finite, axis=0)
         if not is_finite.all():
@@ -90,8 +106,7 @@ class _FloatSpread:
             values[~is_finite] = 0
         return counts, means, np.square(values, out=values).sum(axis=0)
 
-    def add(self, place: Selection, part: tuple[NDArray[Any], ...]) -> None:
-        """Join the moments of a tile."""
+    def _join(self, place: Selection, part: tuple[NDArray[Any], ...]) -> None:
         counts, means, squares = self._counts[place], self._means[place], self._squares[place]
         number, mean, square = (each.reshape(counts.shape) for each in part)
         total = counts + number
@@ -105,13 +120,3 @@ class _FloatSpread:
         spread = np.sqrt(self._squares / np.maximum(self._counts, 1))
         spread[self._counts == 0] = np.nan
         return spread.astype(np.float32)
-
-
-def _stacked(parts: Sequence[NDArray[Any]], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return arrays of shape (frames, pixels) as one array of another dtype."""
-    values = np.empty((sum(map(len, parts)), parts[0].shape[1]), dtype)
-    start = 0
-    for part in parts:
-        values[start : start + len(part)] = part
-        start += len(part)
-    return values

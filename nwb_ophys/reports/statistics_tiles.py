@@ -124,12 +124,17 @@ def summary_of(tile: NDArray[Any]) -> TileSummary:
     )
 
 
-def moments_of(tile: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the sums of each pixel, and those of squares, of a tile where :func:`is_compiled`."""
-    tile = _along_pixels(tile)
-    sums, squares = np.empty((2, tile.shape[1]), np.int64)
-    _compiled.moments(tile, sums, squares)
-    return sums, squares
+def add_moments(tile: NDArray[Any], sums: NDArray[np.int64], squares: NDArray[np.int64]) -> None:
+    """Add the values of each pixel to its sum, and their squares to that of squares.
+
+    Parameters
+    ----------
+    tile : numpy.ndarray, shape (frames, pixels)
+        For which :func:`is_compiled`; at most 32,768 frames.
+    sums, squares : numpy.ndarray, shape (pixels,)
+        Contiguous.
+    """
+    _compiled.moments(_along_pixels(tile), sums, squares)
 
 
 def _along_pixels(tile: NDArray[Any]) -> NDArray[Any]:

@@ -101,7 +101,7 @@ def test_gathered_statistics_are_those_of_the_file_and_of_the_source(
 
 
 @pytest.mark.parametrize(
-    ("kind", "share", "every"), [("u2", 2.9, 3), ("u2", 99, 8), ("volume", 2, 2)]
+    ("kind", "share", "every"), [("u2", 2.9, 3), ("u2", 99, 16), ("volume", 2, 2)]
 )
 def test_of_larger_movies_some_parts_are_read_and_all_frames_are_compared(
     kind, share, every, target, backend, monkeypatch
