@@ -8,13 +8,15 @@ The code that converts is imported in these processes only, so that they begin a
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing import connection
-from typing import Any
+from typing import Any, NoReturn
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.memory import collection_paused, share_freed_memory
@@ -166,7 +168,15 @@ def _work(pipe: Any) -> None:
         try:
             session, share = pipe.recv()
         except (EOFError, OSError):
-            return
+            _leave()
         state = interrupts.guarded(partial(converted, session, share))
         with suppress(OSError):
             pipe.send(state)
+
+
+def _leave() -> NoReturn:
+    """End this process, which has closed all files; Python would first free each object."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # none, or closed
+            stream.flush()
+    os._exit(0)
