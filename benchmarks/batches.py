@@ -1,7 +1,8 @@
 """Benchmark of batches: ``python -m benchmarks.batches`` prints Markdown.
 
-Forty sessions are converted by one job and by two in turns, each in a fresh process; plans and
-states of 10,000 sessions are made from a table and from a pattern; and a file of 2 GB is edited.
+Forty sessions with a movie of 52 MB, and forty small ones, are converted by one job and by two in
+turns, each in a fresh process; plans and states of 10,000 sessions are made from a table and from a
+pattern; and a file of 2 GB is edited.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ import numpy as np
 import psutil
 
 from nwb_ophys import BackendConfiguration, NumpyImagingInterface
+from nwb_ophys.formats import builtin_rows
+from nwb_ophys.testing import simulate_recording
+from nwb_ophys.testing.samples import write_sample
 
 _SESSIONS, _MANY, _GIGABYTES = 40, 10_000, 2
 _FRAMES, _SIDE = 400, 256
+_SMALL = ("tiff", "suite2p", "scanimage", "bruker", "caiman")
 _START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 _HEAD = (
     "output: out\nmetadata: {NWBFile: {session_start_time: '2024-05-17T14:30:00+02:00'}, "
@@ -71,7 +76,7 @@ def _watch(pid: int, largest: list[int]) -> None:
 
 
 def jobs(folder: Path, rounds: int) -> None:
-    """Print the times of one job and of two."""
+    """Print the times of one job and of two, for sessions with a movie of some size."""
     movie = np.random.default_rng(0).poisson(40, (_FRAMES, _SIDE, _SIDE)).astype(np.uint16)
     for index in range(_SESSIONS):
         place = folder / "raw" / f"M{index // 4}" / f"day{index % 4}"
@@ -82,17 +87,45 @@ def jobs(folder: Path, rounds: int) -> None:
         f"{_HEAD}options: {{sampling_frequency: 30}}\n"
         "sessions: [{pattern: 'raw/{subject_id}/{session_id}', paths: movie.npy}]\n"
     )
+    print(f"{_SESSIONS} sessions of {movie.nbytes / 1e6:.0f} MB, medians of {rounds} rounds\n")
+    _compare_jobs(path, rounds)
+
+
+def small(folder: Path, rounds: int) -> None:
+    """Print the times of one job and of two, for small sessions of five formats."""
+    recording = simulate_recording(num_samples=12, num_rows=24, num_columns=34, num_cells=3)
+    entries = []
+    for row in builtin_rows():
+        if row.name not in _SMALL:
+            continue
+        first = folder / "raw" / row.name / "M0" / "day0"
+        first.mkdir(parents=True)
+        write_sample(row, first, recording)
+        for index in range(1, _SESSIONS // len(_SMALL)):
+            shutil.copytree(first, first.parents[1] / f"M{index // 2}" / f"day{index % 2}")
+        entries.append(
+            f"  - {{pattern: 'raw/{row.name}/{{subject_id}}/{{session_id}}', "
+            f"output: '{row.name}/{{subject_id}}-{{session_id}}.nwb', "
+            f"options: {{{'sampling_frequency: 30' if row.name == 'tiff' else ''}}}}}"
+        )
+    path = folder / "small.yaml"
+    path.write_text(f"{_HEAD}sessions:\n" + "\n".join(entries))
+    print(f"{_SESSIONS} small sessions of five formats, medians of {rounds} rounds\n")
+    _compare_jobs(path, rounds)
+
+
+def _compare_jobs(path: Path, rounds: int) -> None:
     taken: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     sizes = {}
     for index in range(rounds + 1):
         for count, times in taken.items():
-            shutil.rmtree(folder / "out", ignore_errors=True)
+            for made in ("out", *_SMALL):
+                shutil.rmtree(path.parent / made, ignore_errors=True)
             words = ("batch", path, "--jobs", str(count), "--buffer-gb", "0.4")
             if index < rounds:
                 times.append(timed(*words))
             else:
                 sizes[count] = peak(*words)
-    print(f"{_SESSIONS} sessions of {movie.nbytes / 1e6:.0f} MB, medians of {rounds} rounds\n")
     print("| jobs | seconds | processor seconds | MB of all processes |\n|---|---|---|---|")
     medians = {}
     for count, times in taken.items():
@@ -153,9 +186,9 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=["jobs", "many", "edits"])
+    parser.add_argument("--only", choices=["jobs", "small", "many", "edits"])
     given = parser.parse_args()
-    parts = {"jobs": jobs, "many": many, "edits": edits}
+    parts = {"jobs": jobs, "small": small, "many": many, "edits": edits}
     for name, part in parts.items():
         if given.only in (None, name):
             with tempfile.TemporaryDirectory() as folder:
