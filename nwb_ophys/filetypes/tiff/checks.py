@@ -209,10 +209,10 @@ def inspect_later_tiff(
     """
     try:
         return inspect_tiff(path, reads_axes=reads_axes, allow_truncated=allow_truncated)
-    except NothingCompleteError:
+    except NothingCompleteError as error:
         if is_first:
             raise
-        reason = f"it has {path.stat().st_size} bytes"
+        reason = error.reason or f"it has {path.stat().st_size} bytes"
         report_truncated(path, 0, allow=allow_truncated, unit="pages", reason=reason)
         return None
 
