@@ -23,7 +23,8 @@ from nwb_ophys.metadata import (
     file_schema,
     parse_datetime,
 )
-from nwb_ophys.metadata.datetimes import with_zone
+from nwb_ophys.metadata.datetimes import warn_of_future, with_zone
+from nwb_ophys.metadata.limits import VECTORS, faults_of_vectors
 from nwb_ophys.metadata.setting import set_in_metadata
 
 _START, _REFERENCE = "session_start_time", "timestamps_reference_time"
@@ -96,6 +97,7 @@ def changes_of(contents: Contents, edits: Mapping[str, Any]) -> list[FieldChange
     ]
     faults = [fault for change in found for fault in _faults_of(change)]
     faults += _faults_together(found)
+    faults += _faults_of_lengths(metadata, found)
     if faults:
         raise MetadataError(*dict.fromkeys(faults))
     return [_with_stored(change) for change in found]
@@ -237,6 +239,16 @@ def _faults_of(change: FieldChange) -> Iterator[str]:
         yield f"{path} is {shown(change.new)}; the schema of the file has one value for it."
 
 
+def _faults_of_lengths(metadata: Any, changes: Sequence[FieldChange]) -> Iterator[str]:
+    """Yield a sentence for each length that no microscope has, once it or its unit is changed."""
+    for change in changes:
+        if str(change.steps[-1]).removesuffix("_unit") in VECTORS:
+            entry = metadata
+            for step in change.steps[:-1]:
+                entry = entry[step]
+            yield from faults_of_vectors(entry, _path_of(change.steps[:-1]))
+
+
 def _faults_together(changes: Sequence[FieldChange]) -> Iterator[str]:
     """Yield a sentence for each change that another one, or the lack of one, contradicts."""
     by_place: dict[tuple[str, str | None], FieldChange] = {}
@@ -272,7 +284,10 @@ def _with_stored(change: FieldChange) -> FieldChange:
         value = field.converter(value)
     if place.spec.dtype == "isodatetime":
         path = _path_of(change.steps)
-        value = with_zone(parse_datetime(value, path), path).isoformat()
+        moment = with_zone(parse_datetime(value, path), path)
+        if change.steps[-1] == _START:  # timestamps may count from another moment
+            warn_of_future(moment, path)
+        value = moment.isoformat()
     if place.spec.shape is None and isinstance(value, list):
         value = value[0] if len(value) == 1 else value
     if isinstance(value, str):

@@ -13,7 +13,15 @@ ALLOW_TRUNCATED = "allow_truncated=True (on the command line --option allow_trun
 
 
 class NothingCompleteError(CorruptSourceError):
-    """A truncated file without a single complete frame."""
+    """A truncated file without a single complete frame.
+
+    Attributes
+    ----------
+    reason : str
+        Evidence that the file is truncated; empty if the message alone says it.
+    """
+
+    reason: str = ""
 
 
 def report_truncated(
@@ -79,10 +87,12 @@ def nothing_complete(path: Path, unit: str = "frames", reason: str = "") -> Noth
         Evidence that the file is truncated.
     """
     because = f" ({reason})" if reason else ""
-    return NothingCompleteError(
+    error = NothingCompleteError(
         f"'{path}' is truncated or damaged{because}: 0 {unit} are complete, so there is nothing to "
         f"convert. To repair it, {COPY_AGAIN}."
     )
+    error.reason = reason
+    return error
 
 
 def warn_of_later_files(path: Path, later: Sequence[Path]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.metadata.duplicates import faults_of_duplicates
+from nwb_ophys.metadata.limits import faults_of_vectors
 from nwb_ophys.metadata.links import described, entries_of, faults_of_links
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.metadata.subjects import archive_subject
@@ -52,6 +53,7 @@ def check_metadata(
         faults += faults_of_session(session)
     faults += _faults_of_containers(metadata.get("Ophys"))
     faults += _faults_of_units(metadata)
+    faults += _faults_of_lengths(metadata)
     if not joins_file:
         faults += faults_of_links(metadata)
     if not faults:
@@ -104,6 +106,13 @@ def _faults_of_containers(ophys: Any) -> Iterator[str]:
                 f'metadata["Ophys"]["{key}"]["name"] is {shown(name)}, the name of '
                 f'metadata["Ophys"]["{users[name]}"]; give each container a name of its own.'
             )
+
+
+def _faults_of_lengths(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each length of a plane or a series that no microscope has."""
+    for kind in ("ImagingPlane", "TwoPhotonSeries", "OnePhotonSeries"):
+        for index, entry in enumerate(described(entries_of(metadata, kind))):
+            yield from faults_of_vectors(entry, f'metadata["Ophys"]["{kind}"][{index}]')
 
 
 def _faults_of_units(metadata: Mapping[str, Any]) -> Iterator[str]:

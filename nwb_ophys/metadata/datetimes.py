@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nwb_ophys.errors import MetadataError, shown
+from nwb_ophys.metadata.limits import FIRST_YEAR, LAST_YEAR
 
 _SECONDS = r":\d\d(?:\.\d+)?"
 _FRACTION = re.compile(r"(:\d\d)\.(\d+)")
@@ -94,7 +95,6 @@ _ZEROS = (
 )
 # A time zone shifts the zero by up to 14 hours, and a clock runs on from it once it has power.
 _TOLERANCE = datetime.timedelta(days=2)
-_FIRST_YEAR = 1600
 _START_KEYS = ("session_start_time", "timestamps_reference_time")
 
 
@@ -107,7 +107,8 @@ def is_unset_clock(moment: datetime.datetime) -> bool:
         With or without a time zone.
     """
     local = moment.replace(tzinfo=None)
-    return local.year <= _FIRST_YEAR or any(abs(local - zero) < _TOLERANCE for zero in _ZEROS)
+    is_possible = FIRST_YEAR <= local.year <= LAST_YEAR
+    return not is_possible or any(abs(local - zero) < _TOLERANCE for zero in _ZEROS)
 
 
 def earliest_start(starts: Iterable[datetime.datetime | None]) -> datetime.datetime | None:
@@ -178,6 +179,30 @@ def in_own_zone(moment: datetime.datetime) -> datetime.datetime:
     except OSError:
         zone = datetime.timezone(datetime.timedelta(seconds=-time.timezone))
         return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+# A computer in another time zone, or one whose clock is slow, may seem to be ahead.
+_AHEAD = datetime.timedelta(days=1)
+
+
+def warn_of_future(start: datetime.datetime, path: str) -> None:
+    """Warn of a date and time in the future, which the DANDI archive refuses.
+
+    Parameters
+    ----------
+    start : datetime.datetime
+        With a time zone.
+    path : str
+        Path of the value in the metadata.
+    """
+    now = datetime.datetime.now(datetime.timezone.utc)
+    if start > now + _AHEAD:
+        warnings.warn(
+            f"{path} is {start.isoformat(' ')}, in the future; the DANDI archive refuses such "
+            f"files. Check the date, or the clock of this computer ({now.date()}).",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def with_zone(given: datetime.datetime, path: str) -> datetime.datetime:

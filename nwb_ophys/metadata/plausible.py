@@ -10,9 +10,15 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from nwb_ophys.metadata.limits import FIELD, LENGTH, LIMITS, ORIGIN, WAVELENGTH, Limits
+from nwb_ophys.metadata.limits import (
+    LIMITS,
+    VECTORS,
+    WAVELENGTH,
+    Limits,
+    in_micrometres,
+    limits_of_vector,
+)
 
-_VECTORS = {"grid_spacing": LENGTH, "origin_coords": ORIGIN, "field_of_view": FIELD}
 _SERIES = ("TwoPhotonSeries", "OnePhotonSeries")
 
 
@@ -53,25 +59,24 @@ def _cleaned(entry: Any, source: str) -> Any:
         if value is not None and not limits.has(value):
             found[name] = None
             _warn(source, name, value, limits)
-    for name, limits in _VECTORS.items():
+    for name in VECTORS:
         if found.get(name) is not None:
-            _clean_vector(found, name, limits, source)
+            _clean_vector(found, name, source)
     channels = found.get("optical_channel")
     if isinstance(channels, list):
         found["optical_channel"] = [_cleaned(channel, source) for channel in channels]
     return found
 
 
-def _clean_vector(found: dict[str, Any], name: str, limits: Limits, source: str) -> None:
+def _clean_vector(found: dict[str, Any], name: str, source: str) -> None:
     """Leave out a vector with an impossible number; of sizes, x and y remain without z."""
     values = list(found[name])
-    unit = found.get(f"{name}_unit") or "meters"
-    if unit != "meters":  # an NWB file may have any unit
-        limits = Limits(-math.inf if limits.least < 0 else 1e-300, 1e300, unit)
+    limits = limits_of_vector(name, found.get(f"{name}_unit"))
     wrong = [value for value in values if not limits.has(value)]
     if not wrong:
         return
-    _warn(source, name, wrong[0], limits)
+    is_metres = limits.unit == "m" and isinstance(wrong[0], (int, float))
+    _warn(source, name, wrong[0], limits, in_micrometres(name, wrong[:1]) if is_metres else "")
     rest = values[:2] if name != "origin_coords" and all(map(limits.has, values[:2])) else None
     found[name] = rest
     if rest is None and name != "field_of_view":
@@ -80,13 +85,14 @@ def _clean_vector(found: dict[str, Any], name: str, limits: Limits, source: str)
             found["reference_frame"] = None
 
 
-def _warn(source: str, name: str, value: Any, limits: Limits) -> None:
+def _warn(source: str, name: str, value: Any, limits: Limits, micrometres: str = "") -> None:
     is_marker = isinstance(value, (int, float)) and (value == 0 or math.isnan(value))
     if not is_marker:
         shown = f"{value:g}" if isinstance(value, (int, float)) else repr(value)
+        hint = f" (in micrometres it would be {micrometres} m)" if micrometres else ""
         warnings.warn(
-            f"'{source}' states {shown} {limits.unit} for {name}, which is not possible; it is "
-            "left out. Give the right value in the metadata.",
+            f"'{source}' states {shown} {limits.unit} for {name}, which is not possible{hint}; it "
+            "is left out. Give the right value in the metadata.",
             UserWarning,
             stacklevel=1,
         )

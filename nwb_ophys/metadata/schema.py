@@ -15,6 +15,7 @@ from nwb_ophys.errors import MetadataError, shown
 from nwb_ophys.metadata import models
 from nwb_ophys.metadata.datetimes import in_own_zone, parse_datetime
 from nwb_ophys.metadata.fields import JSON_SCHEMA_DIALECT
+from nwb_ophys.metadata.limits import FIRST_YEAR, LAST_YEAR, faults_of_vectors
 from nwb_ophys.metadata.merging import merge_metadata
 from nwb_ophys.metadata.models import model_schema
 
@@ -138,6 +139,8 @@ def parse_model(model: type[Model], value: Any, path: str) -> Model:
         value = merge_metadata({}, {key: [value]})[key][0]
     # mypy looks for the hash of instances, which mutable models lack.
     faults = faults_of(value, _schema_of(model), path)  # type: ignore[arg-type]
+    if isinstance(value, Mapping):
+        faults += faults_of_vectors(value, path)
     if faults:
         raise MetadataError(*faults)
     return model(**value)
@@ -393,6 +396,8 @@ def _reason_against(value: Any) -> str:
 def _reason_against_datetime(value: Any) -> str:
     try:
         found = parse_datetime(value, "")
+        if not FIRST_YEAR <= found.year <= LAST_YEAR:
+            return f"its year must be from {FIRST_YEAR} to {LAST_YEAR}"
         offset = (found if found.tzinfo is not None else in_own_zone(found)).utcoffset()
         if offset is not None and offset.total_seconds() % 60:
             return "its time zone must be a number of minutes; state another"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import LOCKED, NwbOphysError, SourceError, is_locked, not_found
+from nwb_ophys.errors import NwbOphysError, SourceError, last_reason, not_found
 from nwb_ophys.home import with_home
 from nwb_ophys.outside import reading_from, require_ordinary
 from nwb_ophys.remote.paths import as_path
@@ -193,7 +193,7 @@ def _export(
             recorder=_recorder(storage, root_of(io), read, origin),
             resumption=resumption,
         ),
-        _export_errors(source, storage),
+        _export_errors(source, storage, origin),
         disk_errors(target, partial),
     ):
         declare = io.before_writing
@@ -207,7 +207,7 @@ def _export(
 
 
 @contextmanager
-def _export_errors(source: str | Path, storage: Backend) -> Iterator[None]:
+def _export_errors(source: str | Path, storage: Backend, origin: Backend) -> Iterator[None]:
     """Name the source and the reason when hdmf cannot export a file; hide harmless warnings."""
     try:
         with warnings.catch_warnings():
@@ -217,8 +217,10 @@ def _export_errors(source: str | Path, storage: Backend) -> Iterator[None]:
     except NwbOphysError:
         raise
     except Exception as error:  # hdmf raises errors of many classes
+        other = f" Write it with the backend '{origin.name}', as it is stored now."
         raise SourceError(
-            f"'{source}' cannot be written as {storage.name}: {_reason(error)}"
+            f"'{source}' cannot be written as {storage.name}: {last_reason(error)}"
+            f"{other if origin is not storage else ''}"
         ) from error
 
 
@@ -259,12 +261,6 @@ def _written_root(partial: Path, storage: Backend) -> Iterator[Any]:
         return
     with storage.open(partial, "r") as written:
         yield root_of(written)
-
-
-def _reason(error: Exception) -> str:
-    if is_locked(error):
-        return f"{LOCKED}."
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
 def _planned(
@@ -350,7 +346,8 @@ def _opened(source: str | Path, origin: Backend, *, follows_links: bool = True) 
     except NwbOphysError:
         raise
     except Exception as error:  # backends raise errors of many classes
-        raise SourceError(f"'{source}' cannot be read as an NWB file: {_reason(error)}") from error
+        reason = last_reason(error)
+        raise SourceError(f"'{source}' cannot be read as an NWB file: {reason}") from error
     if read is None:  # hdmf would copy any file, whether NWB or not
         raise SourceError(f"'{source}' is not an NWB file.")
     try:

@@ -26,7 +26,7 @@ from nwb_ophys.metadata import (
     parse_model,
     with_zone,
 )
-from nwb_ophys.metadata.datetimes import in_own_zone
+from nwb_ophys.metadata.datetimes import in_own_zone, warn_of_future
 from nwb_ophys.storage.hdmf import data_types  # noqa: F401 - registers
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def make_nwbfile(metadata: Mapping[str, Any] | None) -> NWBFile:
         if key in fields:
             path = f'metadata["NWBFile"]["{key}"]'
             fields[key] = with_zone(parse_datetime(fields[key], path), path)
+    start = fields["session_start_time"]
+    warn_of_future(start, 'metadata["NWBFile"]["session_start_time"]')
     nwbfile = NWBFile(**fields)
     if merged.get("Subject"):
         nwbfile.subject = _make_subject(merged["Subject"])

@@ -140,7 +140,10 @@ def _other(value, schema):
     return {"number": number, "integer": 2}.get(kinds, "Mus musculus")
 
 
-_FORMS = {"sex": "F", "age": "P1D", "age__reference": "gestational", "weight": "1 kg"}
+_FORMS = {
+    **{"sex": "F", "age": "P1D", "age__reference": "gestational", "weight": "1 kg"},
+    **{"grid_spacing_unit": "um"},
+}
 _LEFT_OUT = {"optical_channel", "model"}
 
 
@@ -408,6 +411,13 @@ def contents(tmp_path_factory):
         ("Ophys.ImagingPlane.0.excitation_lambda", "9.2e-7", MetadataError, "at least 100 nm"),
         ("Ophys.ImagingPlane.0.imaging_rate", "-3", MetadataError, "must be at least"),
         ("Ophys.ImagingPlane.0.grid_spacing", "[0, 1e-6]", MetadataError, "more than 0"),
+        ("Ophys.ImagingPlane.0.grid_spacing", "[0.5, 1]", MetadataError, "give [5e-07, 1e-06]"),
+        (
+            "NWBFile.timestamps_reference_time",
+            "0024-05-17T00:00Z",
+            MetadataError,
+            "from 1601 to 2199",
+        ),
         ("Ophys.ImagingPlane.0.origin_coords", "[.nan, 0]", MetadataError, "a finite number"),
         ("Ophys.TwoPhotonSeries.0.pmt_gain", ".inf", MetadataError, "must be at most"),
         ("Ophys.TwoPhotonSeries.0.conversion", ".nan", MetadataError, "a finite number"),

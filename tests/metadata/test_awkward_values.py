@@ -162,7 +162,7 @@ def _metadata(source, options):
     metadata = source.get_metadata(**options)
     metadata["NWBFile"]["session_start_time"] = START
     metadata["NWBFile"].update(source_script="pass", source_script_file_name="a.py")
-    metadata["Ophys"]["ImagingPlane"][0].update(origin_coords=[0.0, 1.0], grid_spacing=[1.0, 2.0])
+    metadata["Ophys"]["ImagingPlane"][0].update(origin_coords=[0.0, 1.0], grid_spacing=[1e-6, 2e-6])
     metadata["Ophys"]["Device"][0]["model"] = {"name": "M", "manufacturer": "X"}
     return metadata
 

@@ -158,6 +158,25 @@ def test_what_hdmf_would_lose_on_the_way_to_zarr_is_named(tmp_path):
     assert snapshot(tmp_path) == before
 
 
+def test_rois_without_masks_are_refused_in_a_line(tmp_path):
+    """Fault: the message held all that hdmf writes of the table."""
+    source = write(full_file(with_tables=False), tmp_path / "a.nwb")
+    masks = ("image_mask", "pixel_mask", "voxel_mask")
+    with h5py.File(source, "r+") as file:
+        (table,) = file["processing/ophys/ImageSegmentation"].values()
+        for name in [name for name in table if name.removesuffix("_index") in masks]:
+            del table[name]
+        table.attrs["colnames"] = [name for name in table.attrs["colnames"] if name not in masks]
+        place = table.name.strip("/")
+    with pytest.raises(SourceError) as raised:
+        repack(source, tmp_path / "a.nwb.zarr")
+    message = str(raised.value)
+    assert f"{place}: Must provide at least one of" in message
+    assert message.endswith("Write it with the backend 'hdf5', as it is stored now.")
+    assert len(message) < 400
+    repack(source, tmp_path / "copy.nwb")
+
+
 def test_links_to_another_file_hold_from_another_folder(tmp_path):
     series(tmp_path / "other.nwb")
     source = write(new_file(a=MOVIE), tmp_path / "a.nwb")

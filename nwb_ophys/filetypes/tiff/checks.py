@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from math import prod
 from os import PathLike
@@ -11,11 +12,11 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError, counted, first_of
 from nwb_ophys.filetypes.files import COPY_AGAIN, require_file
 from nwb_ophys.filetypes.tiff.axes import StatedAxes, read_stated_axes
 from nwb_ophys.filetypes.tiff.page_table import PageTable
-from nwb_ophys.filetypes.tiff.pages import UNCOMPRESSED
+from nwb_ophys.filetypes.tiff.pages import UNCOMPRESSED, Integers
 from nwb_ophys.filetypes.tiff.table import read_page_table
 from nwb_ophys.filetypes.truncation import (
     NothingCompleteError,
@@ -88,7 +89,7 @@ def inspect_tiff(
 
 def _inspected(file_path: Path, reads_axes: bool, allow_truncated: bool) -> TiffSource:
     require_file(file_path, "a TIFF file")
-    table = read_page_table(file_path)
+    table = read_page_table(file_path, only_frames=reads_axes)
     _check_samples(table)
     _check_codec(table)
     dtype = table.dtype
@@ -114,7 +115,54 @@ def _inspected(file_path: Path, reads_axes: bool, allow_truncated: bool) -> Tiff
             reason=table.loss,
         )
         table, stated = _cut_to_samples(table, stated)
+    _warn_of_gaps(table)
+    _warn_of_extra_pages(table)
     return TiffSource(table=table, stated=stated, dtype=dtype.newbyteorder("="))
+
+
+_MOST_NAMED = 10
+
+
+def _warn_of_gaps(table: PageTable) -> None:
+    """Warn of pages whose pixels, or some of them, are not in the file."""
+    empty, partly = table.empty_pages, table.pages_with_gaps
+    number = len(empty) + len(partly)
+    if not number:
+        return
+    none = [f"the pixels of {_named_pages(empty)}"] if len(empty) else []
+    some = [f"some pixels of {_named_pages(partly)}"] if len(partly) else []
+    warnings.warn(
+        f"'{table.path}' lacks {' and '.join(none + some)} ({number} of {table.num_pages} pages, "
+        "counted from 0). They are written as 0. Programs leave out pixels that are 0 to save "
+        "space, but a full disk or a crash has the same result; look at these pages.",
+        UserWarning,
+        stacklevel=1,
+    )
+
+
+def _warn_of_extra_pages(table: PageTable) -> None:
+    """Warn of thumbnails, overviews and masks, and of frames that state to be one."""
+    if table.num_extra:
+        warnings.warn(
+            f"'{table.path}' has {counted(table.num_extra, 'page')} of another shape or type than "
+            "its frames, marked as thumbnail, overview or mask (NewSubfileType tag); left out.",
+            UserWarning,
+            stacklevel=1,
+        )
+    if len(table.extra_frames):
+        few = len(table.extra_frames) == 1
+        warnings.warn(
+            f"'{table.path}': {_named_pages(table.extra_frames)} (counted from 0) "
+            f"{'is' if few else 'are'} marked as thumbnail, overview or mask (NewSubfileType tag), "
+            f"but {'has' if few else 'have'} the shape of the frames, and {'is' if few else 'are'} "
+            "read with them. Remove what is not a frame from the file.",
+            UserWarning,
+            stacklevel=1,
+        )
+
+
+def _named_pages(pages: Integers) -> str:
+    return f"{'page' if len(pages) == 1 else 'pages'} {first_of(pages.tolist(), _MOST_NAMED)}"
 
 
 def inspect_tiffs(
@@ -161,10 +209,10 @@ def inspect_later_tiff(
     """
     try:
         return inspect_tiff(path, reads_axes=reads_axes, allow_truncated=allow_truncated)
-    except NothingCompleteError:
+    except NothingCompleteError as error:
         if is_first:
             raise
-        reason = f"it has {path.stat().st_size} bytes"
+        reason = error.reason or f"it has {path.stat().st_size} bytes"
         report_truncated(path, 0, allow=allow_truncated, unit="pages", reason=reason)
         return None
 

@@ -30,10 +30,10 @@ _MOST_BYTES = 1 << 16
 # The time of a change has steps of some milliseconds, within which a file may change again.
 _SETTLED_NS = 100_000_000
 
-Identity = tuple[str, int, int, int, int, int]
+Identity = tuple[str, int, int, int, int, int, bool]
 
 
-def fingerprint(path: Path, state: os.stat_result) -> Identity | None:
+def fingerprint(path: Path, state: os.stat_result, only_frames: bool = False) -> Identity | None:
     """Return what changes with the contents of a file; None while it may just have changed.
 
     Parameters
@@ -41,11 +41,13 @@ def fingerprint(path: Path, state: os.stat_result) -> Identity | None:
     path : pathlib.Path
     state : os.stat_result
         State of the open file.
+    only_frames : bool
+        Whether the table is without thumbnails and masks.
     """
     if abs(time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns)) < _SETTLED_NS:
         return None
     where = (str(path), state.st_dev, state.st_ino)
-    return (*where, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return (*where, state.st_size, state.st_mtime_ns, state.st_ctime_ns, only_frames)
 
 
 class KeptTables:

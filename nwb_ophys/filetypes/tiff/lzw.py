@@ -41,7 +41,10 @@ def lzw_decoder(tiff: Any) -> Callable[[Any], npt.NDArray[Any] | None] | None:
     byte_order = tiff.byteorder
 
     def decode(page: Any) -> npt.NDArray[Any] | None:
-        strips = [bytes(data) for data, *_ in _segments(tiff, page)]
+        found = [data for data, *_ in _segments(tiff, page)]
+        if any(data is None for data in found):  # strips that the file does not hold
+            return None
+        strips = [bytes(data) for data in found]
         if sum(map(len, strips)) >= _CLASSIC_LIMIT:
             return None
         try:

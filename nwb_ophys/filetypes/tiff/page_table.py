@@ -9,6 +9,11 @@ import numpy as np
 
 from nwb_ophys.filetypes.tiff.pages import Integers
 
+NO_PIXELS = -(1 << 62)
+"""Position of the pixels of a page for which the file stores none; all of them are 0."""
+
+_NO_PAGES = np.zeros(0, np.int64)
+
 
 @attrs.frozen(kw_only=True, eq=False)
 class PageTable:
@@ -33,7 +38,7 @@ class PageTable:
     is_uniform : bool
         Whether all pages are encoded alike, so that a block can be decoded in one call.
     data_offsets : numpy.ndarray of int64, shape (pages,)
-        File position of the first pixel of each page, in bytes.
+        File position of the first pixel of each page, in bytes; negative for `empty_pages`.
     description_offsets, description_sizes : numpy.ndarray of int64, shape (pages,)
         File position and size in bytes of the ImageDescription; size 0 if there is none.
     first_directory : int
@@ -44,6 +49,17 @@ class PageTable:
         Smallest number of pages that the file lacks; these and all later pages are left out.
     loss : str
         Evidence that the file is truncated; empty if it is complete.
+    empty_pages, pages_with_gaps : numpy.ndarray of int64
+        Pages for which the file stores no pixels, and those of which strips or tiles are absent.
+    num_extra : int
+        Number of thumbnails, overviews and masks that are left out.
+    directories : numpy.ndarray of int64
+        Number of each page among all pages of the file; empty if none is left out.
+    extra_frames : numpy.ndarray of int64
+        Pages that state to be a thumbnail, an overview or a mask, but have the shape of the others.
+    orientation : int
+        Value of the Orientation tag of the first page; 1 for rows from the top and columns from the
+        left.
     heading : bytes
         Beginning of the first ImageDescription.
     version : int
@@ -67,6 +83,12 @@ class PageTable:
     lost_directory: int = 0
     num_lost: int = 0
     loss: str = ""
+    empty_pages: Integers = _NO_PAGES
+    pages_with_gaps: Integers = _NO_PAGES
+    num_extra: int = 0
+    directories: Integers = _NO_PAGES
+    extra_frames: Integers = _NO_PAGES
+    orientation: int = 1
     heading: bytes = attrs.field(default=b"", repr=False)
     version: int = 0
 
@@ -80,10 +102,18 @@ class PageTable:
         """Number of pages."""
         return len(self.data_offsets)
 
+    def in_file(self, pages: Integers) -> Integers:
+        """Return the numbers of some pages among all pages of the file."""
+        return self.directories[pages] if self.num_extra else pages
+
     def head(self, num_pages: int) -> PageTable:
         """Return the table of the first pages."""
         names = ("data_offsets", "description_offsets", "description_sizes")
-        return attrs.evolve(self, **{name: getattr(self, name)[:num_pages] for name in names})
+        head = {name: getattr(self, name)[:num_pages] for name in names}
+        for name in ("empty_pages", "pages_with_gaps", "extra_frames"):
+            pages = getattr(self, name)
+            head[name] = pages[pages < num_pages]
+        return attrs.evolve(self, **head)
 
     def read_descriptions(self, pages: Integers) -> list[bytes]:
         """Return the ImageDescription of some pages, without reading the rest of them."""

@@ -24,20 +24,24 @@ Integers = npt.NDArray[np.int64]
 MAXIMAL_TAGS = 4096  # an IFD that claims more tags is not an IFD
 
 # Numbers of the tags that are read, from the TIFF 6.0 specification.
+NEW_SUBFILE_TYPE, SUBFILE_TYPE = 254, 255
 IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION = 256, 257, 258, 259
-PHOTOMETRIC, FILL_ORDER, IMAGE_DESCRIPTION = 262, 266, 270
+PHOTOMETRIC, FILL_ORDER, IMAGE_DESCRIPTION, ORIENTATION = 262, 266, 270, 274
 STRIP_OFFSETS, STRIP_BYTE_COUNTS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP = 273, 279, 277, 278
 PLANAR_CONFIGURATION, PREDICTOR, TILE_WIDTH, TILE_LENGTH = 284, 317, 322, 323
 TILE_OFFSETS, TILE_BYTE_COUNTS, SAMPLE_FORMAT, IMAGE_DEPTH = 324, 325, 339, 32997
 
 # Values that a reader must assume for missing tags (TIFF 6.0).
 TAG_DEFAULTS = {
+    NEW_SUBFILE_TYPE: 0,
+    SUBFILE_TYPE: 0,
     IMAGE_WIDTH: 0,
     IMAGE_LENGTH: 0,
     BITS_PER_SAMPLE: 1,
     COMPRESSION: 1,
     PHOTOMETRIC: 0,
     FILL_ORDER: 1,
+    ORIENTATION: 1,
     SAMPLES_PER_PIXEL: 1,
     ROWS_PER_STRIP: 2**32 - 1,
     PLANAR_CONFIGURATION: 1,
@@ -170,6 +174,25 @@ class DirectoryChain:
             return np.full(self.num_pages, default, np.int64)
         # Colour images have several values, outside the IFD; they are refused later.
         return np.where(column.counts == 1, column.values, default)
+
+    def select(self, is_selected: npt.NDArray[np.bool_]) -> DirectoryChain:
+        """Return only some pages."""
+        if is_selected.all():
+            return self
+        columns = {
+            code: TagColumn(
+                types=column.types[is_selected],
+                counts=column.counts[is_selected],
+                values=column.values[is_selected],
+            )
+            for code, column in self.columns.items()
+        }
+        return attrs.evolve(
+            self,
+            num_pages=int(is_selected.sum()),
+            columns=columns,
+            tag_ends=self.tag_ends[is_selected],
+        )
 
 
 # Byte order and version of TIFF and BigTIFF files.

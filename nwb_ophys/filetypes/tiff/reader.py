@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,35 @@ def check_alike(first: TiffSource, other: TiffSource) -> None:
         raise SourceError(message)
 
 
+_ORIENTATIONS = {
+    1: "not turned",
+    2: "mirrored left to right",
+    3: "rotated by 180 degrees",
+    4: "mirrored top to bottom",
+    5: "mirrored, with rows and columns exchanged",
+    6: "rotated by 90 degrees clockwise",
+    7: "mirrored and rotated by 180 degrees, with rows and columns exchanged",
+    8: "rotated by 90 degrees counterclockwise",
+}
+"""Turns after which pages appear upright, by the value of the Orientation tag."""
+
+
+def warn_of_orientation(table: PageTable) -> None:
+    """Warn if a file states that its pages are to be shown turned or mirrored.
+
+    Values that the standard does not have say nothing.
+    """
+    turn = _ORIENTATIONS.get(table.orientation)
+    if turn is not None and table.orientation != 1:
+        warnings.warn(
+            f"'{table.path}' states that its pages are to be shown {turn} (Orientation tag "
+            f"{table.orientation}). Its pixels are written as they are stored, as tifffile reads "
+            "them; ROIs found in turned images have other coordinates.",
+            UserWarning,
+            stacklevel=1,
+        )
+
+
 class TiffPageReader:
     """Read pages by their number, counted over several TIFF files of one shape.
 
@@ -74,11 +104,14 @@ class TiffPageReader:
     def __init__(self, sources: Sequence[TiffSource]) -> None:
         for source in sources:
             check_alike(sources[0], source)
+            if source.table.orientation != sources[0].table.orientation:
+                warn_of_orientation(source.table)
         self._begin(tuple(sources), [source.table.num_pages for source in sources])
 
     def _begin(self, sources: Sequence[TiffSource], num_pages: Sequence[int]) -> None:
         """Set up the reader from the first file and the number of pages of each file."""
         first = sources[0]
+        warn_of_orientation(first.table)
         self.sources = sources
         self.rows, self.columns, self.dtype = first.table.rows, first.table.columns, first.dtype
         counts = np.array(num_pages, np.int64)
@@ -126,12 +159,22 @@ class TiffPageReader:
         bounds = np.flatnonzero(np.diff(files)) + 1
         starts = [0, *bounds.tolist()] if len(pages) else []
         for start, stop in zip(starts, [*bounds.tolist(), len(pages)], strict=False):
-            file = int(files[start])
-            if self.sources[file].table.is_direct:
-                self._copy_direct(file, local[start:stop], out[start:stop])
-            else:
-                self._decode(file, local[start:stop], out[start:stop])
+            self._read_of(int(files[start]), local[start:stop], out[start:stop])
         return out
+
+    def _read_of(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
+        """Read pages of one file into ``out``, of shape (pages, rows, columns)."""
+        table = self.sources[file].table
+        read = self._copy_direct if table.is_direct else self._decode
+        is_stored = table.data_offsets[pages] >= 0
+        if is_stored.all():
+            read(file, pages, out)
+            return
+        out[~is_stored] = 0
+        found = np.empty((int(is_stored.sum()), *out.shape[1:]), out.dtype)
+        if len(found):
+            read(file, pages[is_stored], found)
+        out[is_stored] = found
 
     def _copy_direct(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Copy uncompressed pages from a memory map into ``out``, of shape (pages, ...)."""
@@ -176,10 +219,11 @@ class TiffPageReader:
     def _decode(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Decode pages with tifffile into ``out``, of shape (pages, rows, columns)."""
         table = self.sources[file].table
+        pages = table.in_file(pages)
         with self._tiffs.lend(file) as tiff:
             try:
                 check_embedded_sizes(tiff, pages, table.compression)
-                if table.is_uniform:
+                if table.is_uniform and not table.num_extra:
                     _decode_alike(tiff, pages, table.compression, out)
                 else:
                     for index, page in enumerate(pages.tolist()):
@@ -413,6 +457,8 @@ class _LazySources(Sequence[TiffSource]):
             )
         if index:
             check_alike(self._first, source)
+            if source.table.orientation != self._first.table.orientation:
+                warn_of_orientation(source.table)
         if self._check is not None:
             self._check(source)
         return source

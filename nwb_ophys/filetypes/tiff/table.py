@@ -9,12 +9,13 @@ from typing import BinaryIO
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.tiff import pages as tag
 from nwb_ophys.filetypes.tiff.kept_tables import KeptTables, Patterns, fingerprint
-from nwb_ophys.filetypes.tiff.page_table import PageTable
+from nwb_ophys.filetypes.tiff.page_table import NO_PIXELS, PageTable
 from nwb_ophys.filetypes.tiff.pages import (
     DirectoryChain,
     Integers,
@@ -31,6 +32,9 @@ NUMBER_KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}
 _HEADING_BYTES = 1024
 
 
+# Strips without a position or bytes: none of a page, the last ones, others, and all of them. Those
+# of a damaged page have a position but no bytes, or bytes but no position.
+_WHOLE, _ENDS_EARLY, _HAS_GAPS, _EMPTY, _DAMAGED = range(5)
 _MOST_SEGMENTS = 1 << 22
 _MOST_PIXELS = 1 << 30
 
@@ -44,19 +48,24 @@ class _Segments:
     ends: Integers
     in_one_piece: np.ndarray
     """Return whether a page's strips follow each other in the file; bool, shape (pages,)."""
+    gaps: np.ndarray
+    """Extent of what the file does not hold of each page, one of the numbers below."""
 
     def head(self, num_pages: int) -> _Segments:
         """Return the positions of the first pages."""
         return _Segments(*(each[:num_pages] for each in attrs.astuple(self, recurse=False)))
 
 
-def read_page_table(path: Path) -> PageTable:
+def read_page_table(path: Path, *, only_frames: bool = False) -> PageTable:
     """Read the page directories of a TIFF file, up to the first page that is not complete.
 
     Parameters
     ----------
     path : Path
         An existing file.
+    only_frames : bool
+        Whether to leave out thumbnails, overviews and masks of another shape than the frames. False
+        if the caller knows pages by their number in the file.
 
     Returns
     -------
@@ -84,12 +93,12 @@ def read_page_table(path: Path) -> PageTable:
         version = state.st_ino if isinstance(path, RemotePath) else 0
         if known is not None:
             return attrs.evolve(known, version=version) if version else known
-        identity = fingerprint(path, state)
+        identity = fingerprint(path, state, only_frames)
         kept = _KEPT.get(identity)
         if kept is not None:
             return kept if kept.path == path else attrs.evolve(kept, path=path)
         file.seek(0)
-        table, places = _read_table(file, path, state.st_size)
+        table, places = _read_table(file, path, state.st_size, only_frames)
         table = attrs.evolve(table, version=version)
         _KEPT.keep(identity, table)
         _PATTERNS.add(table, head, places, read_at)
@@ -102,10 +111,14 @@ _PATTERNS = Patterns()
 
 
 def _read_table(
-    file: BinaryIO, path: Path, file_size: int
+    file: BinaryIO, path: Path, file_size: int, only_frames: bool
 ) -> tuple[PageTable, list[tuple[int, int]]]:
     """Return the table of a file, and number and position of the bytes that a page is read from."""
     chain = read_chain(file, path, file_size)
+    has_one_page = chain.num_pages == 1
+    is_extra = _are_extra(chain)
+    is_other = _differ_in_shape(chain, is_extra) if only_frames else np.zeros_like(is_extra)
+    chain = chain.select(~is_other)
     scalars = {code: chain.scalars(code) for code in (*tag.SHAPE_TAGS, *tag.CODING_TAGS)}
     page_sizes = _page_sizes(scalars)
     segments = _read_segments(file, chain, page_sizes, file_size)
@@ -113,7 +126,37 @@ def _read_table(
     places = _description_places(path, description, chain, file_size)
     heading = _read_heading(file, places)
     table = _checked_table(path, file_size, chain, scalars, page_sizes, segments, places, heading)
-    return table, _places_read(file, chain) if table.num_pages == 1 else []
+    table = attrs.evolve(
+        table,
+        num_extra=int(is_other.sum()),
+        directories=np.flatnonzero(~is_other) if is_other.any() else table.directories,
+        extra_frames=np.flatnonzero(is_extra[~is_other][: table.num_pages]),
+        orientation=int(chain.scalars(tag.ORIENTATION)[0]),
+    )
+    return table, _places_read(file, chain) if has_one_page else []
+
+
+# Bits of the tag of images that are reduced, or a mask; value of the older tag of reduced images.
+_REDUCED_OR_MASK, _OLD_REDUCED = 0b101, 2
+
+
+def _are_extra(chain: DirectoryChain) -> npt.NDArray[np.bool_]:
+    """Return which pages state to be a reduced image or a mask of another page."""
+    is_extra = (chain.scalars(tag.NEW_SUBFILE_TYPE) & _REDUCED_OR_MASK) != 0
+    is_extra |= chain.scalars(tag.SUBFILE_TYPE) == _OLD_REDUCED
+    # Where all pages state it, it distinguishes none.
+    return is_extra & (not is_extra.all())
+
+
+def _differ_in_shape(
+    chain: DirectoryChain, is_extra: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return which of the extra pages have another shape or type than the first other page."""
+    if not is_extra.any():
+        return is_extra
+    first = int(np.argmin(is_extra))
+    shapes = np.stack([chain.scalars(code) for code in tag.SHAPE_TAGS])
+    return is_extra & (shapes != shapes[:, first : first + 1]).any(axis=0)
 
 
 def _places_read(file: BinaryIO, chain: DirectoryChain) -> list[tuple[int, int]]:
@@ -144,6 +187,7 @@ def _checked_table(
 ) -> PageTable:
     """Return the table of the complete pages."""
     num_complete, loss = _complete_pages(path, file_size, chain, segments, page_sizes)
+    gaps = segments.gaps[:num_complete]
     num_lost = max(chain.num_pages + bool(chain.problem) - num_complete, 0)
     scalars = {code: values[:num_complete] for code, values in scalars.items()}
     segments = segments.head(num_complete)
@@ -171,6 +215,8 @@ def _checked_table(
         lost_directory=chain.lost_directory,
         num_lost=num_lost,
         loss=loss,
+        empty_pages=np.flatnonzero(gaps == _EMPTY),
+        pages_with_gaps=np.flatnonzero((gaps == _ENDS_EARLY) | (gaps == _HAS_GAPS)),
         heading=heading,
     )
 
@@ -193,7 +239,8 @@ def _check_claim(path: Path, first: dict[int, int], segments: _Segments) -> None
             f"'{path}' is damaged: its pages claim to have {rows} rows and {columns} columns. To "
             f"repair it, {COPY_AGAIN}."
         )
-    stored = int(segments.sizes.min())
+    is_whole = segments.gaps == _WHOLE
+    stored = int(segments.sizes[is_whole].min() if is_whole.any() else segments.sizes.max())
     held = stored * _MOST_DENSE.get(first[tag.COMPRESSION], _DENSEST)
     if claimed > max(held, _LARGE_PAGE):
         raise CorruptSourceError(
@@ -264,18 +311,50 @@ def _read_segments(
     # and others omit it or write a wrong one.
     sizes = np.where(in_one_piece & (page_sizes > 0), page_sizes, sizes)
     ends = starts + sizes
+    gaps = _gaps_of_single_strips(offsets, counts, page_sizes)
     for page in np.flatnonzero(offsets.counts > 1).tolist():
         pieces = _read_array(file, chain.structure, offsets, page, file_size)
         lengths = _read_array(file, chain.structure, counts, page, file_size)
         if not 0 < len(pieces) == len(lengths):
             ends[page] = -1
             continue
+        gaps[page] = _extent_of_gaps(pieces, lengths)
         starts[page], sizes[page] = pieces[0], lengths.sum()
         ends[page] = -1 if pieces.min() < 0 else (pieces + lengths).max()
         is_gapless = bool((pieces[1:] == pieces[:-1] + lengths[:-1]).all())
         in_one_piece[page] = is_gapless and not is_tiled and sizes[page] == page_sizes[page]
     ends[(offsets.counts == 0) | (starts < 0)] = -1
-    return _Segments(starts=starts, sizes=sizes, ends=ends, in_one_piece=in_one_piece)
+    is_empty = gaps == _EMPTY
+    starts[is_empty], sizes[is_empty], ends[is_empty] = NO_PIXELS, 0, 0
+    in_one_piece |= is_empty & (not is_tiled)
+    return _Segments(starts=starts, sizes=sizes, ends=ends, in_one_piece=in_one_piece, gaps=gaps)
+
+
+def _gaps_of_single_strips(offsets: TagColumn, counts: TagColumn, page_sizes: Integers) -> Integers:
+    """Return the extent of what is not stored of pages with one strip or tile.
+
+    The number of bytes of an uncompressed strip is not needed, and may be absent.
+    """
+    is_single = offsets.counts == 1
+    has_bytes = (counts.counts == 1) & (counts.values != 0)
+    is_empty = is_single & (offsets.values == 0) & ~has_bytes
+    has_no_place = is_single & (offsets.values == 0) & has_bytes
+    has_no_bytes = is_single & (offsets.values != 0) & ~has_bytes & (page_sizes == 0)
+    gaps = np.where(is_empty, _EMPTY, _WHOLE)
+    return np.where(has_no_place | has_no_bytes, _DAMAGED, gaps).astype(np.int64)
+
+
+def _extent_of_gaps(pieces: Integers, lengths: Integers) -> int:
+    """Return the extent of what is not stored of a page with several strips or tiles."""
+    is_absent = pieces == 0
+    if not is_absent.any() and lengths.all():
+        return _WHOLE
+    if ((lengths == 0) != is_absent).any():
+        return _DAMAGED
+    if is_absent.all():
+        return _EMPTY
+    first = int(np.argmax(is_absent))
+    return _ENDS_EARLY if is_absent[first:].all() else _HAS_GAPS
 
 
 def _check_num_segments(
@@ -335,12 +414,15 @@ def _complete_pages(
     """
     is_complete = (segments.ends >= 0) & (segments.ends <= file_size)
     is_complete &= chain.tag_ends <= file_size
-    is_complete &= segments.sizes >= page_sizes
-    is_complete &= segments.sizes > 0
-    count = chain.num_pages if is_complete.all() else int(np.argmin(is_complete))
+    is_whole = (segments.gaps == _WHOLE) & (segments.sizes >= page_sizes) & (segments.sizes > 0)
+    is_complete &= is_whole | ((segments.gaps != _WHOLE) & (segments.gaps != _DAMAGED))
+    found = chain.num_pages if is_complete.all() else int(np.argmin(is_complete))
+    count = _without_empty_end(segments.gaps[:found])
     problem = chain.problem
     if not problem and not chain.num_pages:
         problem = "it holds no page"
+    if not problem and count < found:
+        problem = f"it has a place for the pixels of page {count}, but not all of them were stored"
     if not problem and count < chain.num_pages:
         problem = (
             f"the pixels or tags of page {count} are missing or lie beyond the end of the file, "
@@ -354,6 +436,18 @@ def _complete_pages(
     if problem and not count:
         raise nothing_complete(path, "pages", problem)
     return count, problem
+
+
+def _without_empty_end(gaps: Integers) -> int:
+    """Return the number of pages before those at the end whose pixels were not written any more.
+
+    Programs that leave out what is 0 leave gaps all over a file. One that was stopped stored whole
+    pages, a part of one, and none.
+    """
+    is_stored = np.flatnonzero(gaps != _EMPTY)
+    count = int(is_stored[-1]) + 1 if len(is_stored) else 0
+    is_cut = count > 1 and gaps[count - 1] == _ENDS_EARLY and not gaps[: count - 1].any()
+    return count - 1 if is_cut else count
 
 
 def _check_equal(path: Path, values: Integers, name: str) -> None:

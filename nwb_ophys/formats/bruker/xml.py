@@ -555,9 +555,9 @@ def _attributes(element: Any) -> str:
 
 
 def _float(text: str | None) -> float | None:
-    """Return a finite number; None for other texts."""
+    """Return a finite number, also one with a decimal comma; None for other texts."""
     try:
-        number = math.nan if text is None else float(text)
+        number = math.nan if text is None else float(text.replace(",", ".", 1))
     except ValueError:
         return None
     return number if math.isfinite(number) else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, counted
 from nwb_ophys.filetypes.files import read_small_file
 from nwb_ophys.formats.miniscope.avi import AviOutline
 from nwb_ophys.formats.miniscope.files import Device
@@ -52,9 +52,28 @@ def read_times(device: Device, num_frames: int, camera_number: int | None = None
         is_own = cameras == _camera(device.times, cameras, num_frames, camera_number)
         # The clock is unsigned: just before the start it is almost 2**32.
         return np.where(clock >= 2**31, clock - 2**32, clock)[is_own] / 1000
-    numbers, times = _columns(device.times, ",", ("Frame Number", "Time Stamp (ms)"))
+    numbers, times, *counted_by_daq = _columns(
+        device.times, ",", ("Frame Number", "Time Stamp (ms)"), ("DAQ Frame Number",)
+    )
     _check_numbers(device.times, numbers, num_frames)
+    if counted_by_daq:
+        _warn_of_lost_frames(device.times, counted_by_daq[0])
     return times / 1000
+
+
+def _warn_of_lost_frames(path: Path, numbers: NDArray[np.float64]) -> None:
+    """Warn of frames that the DAQ counted, and the computer did not get."""
+    steps = np.diff(numbers)
+    is_gap = steps > 1
+    if is_gap.any():
+        number = int((steps[is_gap] - 1).sum())
+        warnings.warn(
+            f"'{path}': the DAQ counted {counted(number, 'frame')} that the computer did not get, "
+            f"the first after row {int(np.argmax(is_gap))} (from 0). The other frames have their "
+            "own times; frame pulses of the DAQ include the lost ones.",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def _check_numbers(path: Path, numbers: NDArray[np.float64], num_frames: int) -> None:
@@ -76,8 +95,13 @@ def _check_numbers(path: Path, numbers: NDArray[np.float64], num_frames: int) ->
     )
 
 
-def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[np.float64]]:
-    """Read columns of numbers by their names, without a last line that is cut off."""
+def _columns(
+    path: Path, separator: str, names: Sequence[str], optional: Sequence[str] = ()
+) -> list[NDArray[np.float64]]:
+    """Read columns of numbers by their names, without a last line that is cut off.
+
+    Those of the optional names follow, as far as the file has them.
+    """
     check_file(path)
     content = read_small_file(path, "a table of times", _LONGEST)
     lines = content.decode("utf-8-sig", "replace").splitlines()
@@ -88,6 +112,7 @@ def _columns(path: Path, separator: str, names: Sequence[str]) -> list[NDArray[n
             f"'{path}' has no column '{missing[0]}'; its first line must name its columns, as the "
             "acquisition program writes it. Correct it or move it away."
         )
+    names = [*names, *(name for name in optional if name in heading)]
     places = [heading.index(name) for name in names]
     rows: list[list[float]] = []
     for number, line in enumerate(lines[1:], start=2):

@@ -5,6 +5,7 @@ Listing needs neither pynwb nor, for Zarr, any package: the attributes of a Zarr
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 
 from nwb_ophys.documents import parse_source_json, read_limited
-from nwb_ophys.errors import LOCKED, CorruptSourceError, SourceArgumentError, SourceError
+from nwb_ophys.errors import LOCKED, CorruptSourceError, SourceArgumentError, SourceError, counted
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.outside import check_file
 from nwb_ophys.remote.paths import RemotePath
@@ -125,12 +126,55 @@ def nwb_refusal(path: Path) -> str | None:
             f"{named}. Convert the external file instead."
         )
     for each in listed:
+        if elsewhere := _linked_elsewhere(path, f"{each.path}/"):
+            return elsewhere
         lacks = "no masks" if each.kind in TABLES else f"no pixels (shape {each.shape})"
         return f"{start}, but its {each.kind} '{each.name}' has {lacks}; give a file with them."
-    return (
+    return _linked_elsewhere(path) or (
         f"{start} without a TwoPhotonSeries, OnePhotonSeries or PlaneSegmentation; give a file "
         "that contains one of them."
     )
+
+
+def _linked_elsewhere(path: Path, within: str = "") -> str | None:
+    """Return why a file is refused whose objects are links to other files; None without links.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    within : str
+        Beginning of the paths in the file that are looked at.
+    """
+    found = read_nwb(path, _links_to_files) or []
+    links = [link for link in found if link[0].startswith(within)]
+    if not links:
+        return None
+    name, file, place = links[0]
+    more = f" ({counted(len(links) - 1, 'more link')} to other files)" if len(links) > 1 else ""
+    # Programs write the separators of their system.
+    where = (path if path.is_dir() else path.parent) / file.replace("\\", "/")
+    is_there = isinstance(path, RemotePath) or where.exists()
+    return (
+        f"'{path}' is an NWB file without a movie or ROIs of its own: '{name}' is a link to "
+        f"'{place.strip('/')}' of '{file}'{more}. "
+        + (
+            f"Convert '{os.path.normpath(where)}' instead."
+            if is_there
+            else f"That file is absent; copy it to '{os.path.normpath(where)}', and convert it."
+        )
+    )
+
+
+def _links_to_files(root: Any) -> list[tuple[str, str, str]]:
+    """Return the path of each link to another file, the name of that file and the path in it."""
+    found: list[tuple[str, str, str]] = []
+    pending = [(name, group) for name, group in root.groups() if name in SEARCHED_GROUPS]
+    while pending:
+        path, group = pending.pop(0)
+        found += [(f"{path}/{name}", *target) for name, target in group.targets_in_files()]
+        if path.count("/") < _DEPTH:
+            pending += [(f"{path}/{name}", child) for name, child in group.groups()]
+    return found
 
 
 def _unreadable(path: Path) -> SourceError:
@@ -173,6 +217,8 @@ def choose(path: Path, kinds: tuple[str, ...], requested: str | None, argument: 
     if listed is None:
         raise _unreadable(path)
     found = [each for each in listed if each.kind in kinds]
+    if not found and (elsewhere := _linked_elsewhere(path)):
+        raise SourceError(elsewhere)
     names = [each.name for each in found]
     matching = [each for each in found if requested in (None, each.name, each.path)]
     if requested is None and len(matching) > 1:  # of which one alone may hold data
@@ -338,6 +384,15 @@ class _Hdf5Group:
             if target is not None
         ]
 
+    def targets_in_files(self) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Yield the name of each link to another file, the name of that file and the path in it."""
+        import h5py
+
+        for name in self.group:
+            link = self.group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                yield name, (link.filename, link.path)
+
     def _target(self, name: str) -> Any:
         try:
             return self.group.get(name)
@@ -415,6 +470,13 @@ class _ZarrGroup:
     def links_to_files(self) -> list[tuple[str, str | None]]:
         """Return the names of the objects that are links to other stores."""
         return [(str(e.get("name")), None) for e in self.links() if e.get("source") != "."]
+
+    def targets_in_files(self) -> Iterator[tuple[str, tuple[str, str]]]:
+        """Yield the name of each link to another store, its path and the path in it."""
+        for link in self.links():
+            if link.get("source") != ".":
+                target = str(link.get("source")), str(link.get("path"))
+                yield str(link.get("name")), target
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         array = _json(self.folder / name / ".zarray")

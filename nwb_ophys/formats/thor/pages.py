@@ -138,6 +138,11 @@ def _complete_volumes(folder: Path, images: Images) -> tuple[list[int], list[int
     times = sorted({time for time, _ in images})
     wanted = [(time, plane) for time in times for plane in planes]
     absent = [place for place in wanted if place not in images]
+    if times[0] > 1:  # ThorImage counts from 1
+        raise SourceError(
+            f"'{folder}': the first file of a channel is '{images[min(images)]}', of time "
+            f"{times[0]}, so that the files before it are missing. Copy the folder again."
+        )
     # Planes of the last volume are missing if the recording was stopped.
     last = [place for place in absent if place[0] == times[-1]]
     gaps = times[-1] - times[0] + 1 != len(times) or planes != list(

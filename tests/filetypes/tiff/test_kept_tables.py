@@ -25,9 +25,9 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     parsed = []
     read: Callable[..., Any] = table._read_table
 
-    def reading(file: Any, path: Path, size: int) -> Any:
+    def reading(file: Any, path: Path, *arguments: Any) -> Any:
         parsed.append(path)
-        return read(file, path, size)
+        return read(file, path, *arguments)
 
     monkeypatch.setattr(table, "_read_table", reading)
     monkeypatch.setattr(table, "_KEPT", KeptTables())

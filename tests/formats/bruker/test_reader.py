@@ -485,6 +485,19 @@ def test_sweeps_in_both_directions_without_depths_cause_a_warning(
     assert found == [True] * (stated == "True" and not z_step)
 
 
+def test_numbers_with_decimal_commas(tmp_path):
+    """Fault: times were left out without a word, and the planned rate was written."""
+    times = [0.0, 0.1, 0.25, 0.3]
+    folder = write_bruker(tmp_path / "T-1", np.zeros((4, 6, 7), "u2"), timestamps=times)
+    xml = folder / "T-1.xml"
+    head, rest = xml.read_text(encoding="utf-8-sig").split("\n", 1)
+    rest = re.sub(r'"(\d+)\.(\d+)"', r'"\1,\2"', rest)
+    assert 'absoluteTime="6,8' in rest
+    xml.write_text(f"{head}\n{rest}")
+    with BrukerTiffExtractor(xml) as extractor:
+        np.testing.assert_allclose(extractor.get_native_timestamps(), times)
+
+
 def test_times_faster_than_the_scanner(tmp_path):
     """Fault: times that contradict framePeriod were written without a word; pauses are usual."""
     movie = np.zeros((6, 4, 5), np.uint16)

@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 import threading
+from contextlib import nullcontext
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -244,6 +245,22 @@ def test_times_and_a_negative_first_one(tmp_path, movie):
     np.testing.assert_allclose(extractor.get_native_timestamps(), times, atol=1e-12)
     np.testing.assert_allclose(extractor.get_native_timestamps(2, 5), times[2:5], atol=1e-12)
     assert extractor.get_sampling_frequency() == RATE
+
+
+@pytest.mark.parametrize("num_lost", [0, 3])
+def test_frames_that_only_the_daq_counted_are_named(recording, movie, num_lost):
+    """Programs of 2026 write the counter of the DAQ as a further column."""
+    edit_times(
+        recording,
+        lambda lines: [
+            f"{lines[0]},DAQ Frame Number",
+            *(f"{line},{row + 1 + num_lost * (row > 5)}" for row, line in enumerate(lines[1:])),
+        ],
+    )
+    is_lost = pytest.warns(UserWarning, match=r"the DAQ counted 3 frames .* after row 5 ")
+    with is_lost if num_lost else nullcontext():
+        extractor = MiniscopeExtractor(recording)
+    np.testing.assert_allclose(extractor.get_native_timestamps(), np.arange(37) / RATE)
 
 
 def test_more_times_than_frames(recording, movie):

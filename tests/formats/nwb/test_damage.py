@@ -15,10 +15,11 @@ from pynwb.testing.mock.file import mock_NWBFile
 from pynwb.testing.mock.ophys import mock_ImagingPlane, mock_TwoPhotonSeries
 
 import nwb_ophys
-from nwb_ophys import NwbSegmentationInterface
-from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys import NwbImagingInterface, NwbSegmentationInterface
+from nwb_ophys.errors import CorruptSourceError, NwbOphysError
 from nwb_ophys.formats.nwb.lost import warn_of_lost
 from nwb_ophys.formats.nwb.sample import write_nwb, write_segmentation_sample
+from nwb_ophys.opening import open_recording
 from nwb_ophys.simulation.recording import simulate_recording
 from nwb_ophys.storage import get_backend
 
@@ -321,6 +322,32 @@ def test_a_movie_in_another_file_is_named(tmp_path):
     movie.unlink()
     (note,) = _notes(rois)
     assert note.startswith(f"'{rois}' has the links '{_MOVIE}', whose targets are absent")
+
+
+@pytest.mark.parametrize("place", ["Movie", "Movie/data"])
+def test_a_file_of_links_names_the_file_to_convert(tmp_path, place):
+    """Fault: it was said to have no movie."""
+    movie, path = tmp_path / "movie.nwb", tmp_path / "links.nwb"
+    write_nwb(movie, simulate_recording(num_samples=4).movie)
+    with NWBHDF5IO(path, "w") as io:
+        nwbfile = mock_NWBFile()
+        mock_TwoPhotonSeries(name="Movie", nwbfile=nwbfile)
+        io.write(nwbfile)
+    with h5py.File(path, "r+") as file:
+        del file[f"acquisition/{place}"]
+        target = _MOVIE + place.removeprefix("Movie")
+        file[f"acquisition/{place}"] = h5py.ExternalLink("movie.nwb", target)
+    if place == "Movie":
+        start = f"'acquisition/{place}' is a link to '{target}' of 'movie.nwb'. Convert '{movie}'"
+        for raising in (open_recording, NwbImagingInterface):
+            with pytest.raises(NwbOphysError) as raised:
+                raising(path)
+            assert start in str(raised.value)
+    movie.unlink()
+    with pytest.raises(
+        NwbOphysError, match=f"'acquisition/{place}'.*That file is absent; copy it to "
+    ):
+        open_recording(path)
 
 
 @pytest.mark.parametrize("place", ["ImagingPlane/Green", "ImagingPlane"])

@@ -390,6 +390,17 @@ def test_a_last_volume_that_is_not_whole(tmp_path, raw):
     np.testing.assert_array_equal(extractor.get_series(), movie[:3])
 
 
+@pytest.mark.parametrize("status", ["Complete", "Stopped"])
+def test_images_missing_at_the_start(tmp_path, status):
+    """Fault: later frames got earlier times, and the recording was said to be stopped."""
+    movies = {name: np.ones((4, 6, 7), "u2") for name in ("ChanA", "ChanB")}
+    folder = write_thor(tmp_path / "T", movies, status=status)
+    (folder / "ChanA_001_001_001_001.tif").unlink()
+    for allowed in (False, True):
+        with pytest.raises(SourceError, match=r"'ChanA_001_001_001_002\.tif', of time 2"):
+            ThorExtractor(folder, "ChanA", allow_truncated=allowed)
+
+
 @pytest.mark.parametrize("missing", ["001_002", "002_003", "001_001"])
 def test_images_missing_in_between(tmp_path, missing):
     folder = write_thor(tmp_path / "a", _movie(4, 10, 7, 3))
