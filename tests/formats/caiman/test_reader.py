@@ -643,3 +643,25 @@ def test_predictions_in_a_column(tmp_path):
     values = np.linspace(0, 1, 5)
     edit_hdf5(path, estimates__cnn_preds=values[:, None])
     np.testing.assert_array_equal(CaimanExtractor(path).get_property("cnn_preds", range(5)), values)
+
+
+def test_arrays_that_others_added_are_named(tmp_path):
+    """Fault: they were left out without a word."""
+    path = _write(tmp_path)
+    edit_hdf5(
+        path,
+        estimates__my_events=np.ones((5, 20)),
+        estimates__noisyC=np.ones((7, 20)),  # of CaImAn's online algorithm
+        estimates__setting=np.ones(2),
+    )
+    with pytest.warns(UserWarning, match="also has 'estimates/my_events', which is not read from"):
+        CaimanSegmentationInterface(path)
+
+
+def test_eccentricities_are_a_column_and_shifts_are_named(tmp_path):
+    """Fault: both were left out without a word."""
+    path = _write(tmp_path)
+    edit_hdf5(path, estimates__ecc=np.arange(5.0), estimates__shifts=np.ones((20, 2)))
+    with pytest.warns(UserWarning, match="shifts holds those of CaImAn's motion correction"):
+        extractor = CaimanExtractor(path)
+    assert extractor.get_property("eccentricity", [4, 0]).tolist() == [4.0, 0.0]
