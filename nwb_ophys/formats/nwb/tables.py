@@ -13,9 +13,10 @@ from nwb_ophys.errors import CorruptSourceError, first_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.storage import check_complete
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.writers.roi_columns import CENTROIDS, OWN_CENTROIDS
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
-# Columns that become properties of another name, and columns that follow from the masks.
+# Columns that become properties of another name.
 _ACCEPTANCE = {
     "accepted": "is_accepted",
     "is_accepted": "is_accepted",
@@ -24,7 +25,6 @@ _ACCEPTANCE = {
 }
 # Columns with the result of a classifier, which state acceptance where no other column does.
 _CLASSIFIED = ("iscell", "is_cell")
-_LEFT_OUT = ("ROICentroids",)
 _MOST_LISTED = 5
 # Properties that state acceptance, which columns of such a name need not do.
 _PROPERTIES = {"is_accepted", "is_rejected", "iscell"}
@@ -99,7 +99,7 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
         field = needed
         warnings.warn(
             f"The file does not state how large the field of '{table.name}' is; it is taken to be "
-            f"{needed} (x, y) pixels, as its masks need.",
+            f"{needed} ({', '.join(names)}) pixels, as its masks need.",
             UserWarning,
             stacklevel=5,
         )
@@ -139,14 +139,26 @@ def _swapped(table: Any, coordinates: Any, needed: Any, field: Any) -> Any:
     )
 
 
-def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
-    """Return values and description of the columns other than masks, by name of the property."""
+def properties_of(table: Any, has_weights: bool = True) -> dict[str, tuple[NDArray[Any], str]]:
+    """Return values and description of the columns other than masks, by name of the property.
+
+    Centroids are left out where this package computed them of masks, from which they follow.
+
+    Parameters
+    ----------
+    table : pynwb.ophys.PlaneSegmentation
+    has_weights : bool
+        False for lists of pixels that are all empty, as of a file that was written without masks.
+    """
     found: dict[str, tuple[NDArray[Any], str]] = {}
     left_out = []
     for name in table.colnames:
-        if name in _MASKS or name in _LEFT_OUT:
+        if name in _MASKS:
             continue
         column = table[name]
+        is_own = str(getattr(column, "description", "")).startswith(OWN_CENTROIDS)
+        if name == CENTROIDS and is_own and has_weights:
+            continue
         data = check_stored(column.data)
         is_plain = type(column).__name__ in ("VectorData", "EnumData") and not _refers(data)
         if not is_plain:
@@ -216,7 +228,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def summary_images(nwbfile: Any, table: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+def summary_images(nwbfile: Any, table: Any, frame_shape: Sequence[int]) -> dict[str, Any]:
     """Return the gray images in processing modules that show the field of a table.
 
     They do so if they have its size, and all tables of the file lie in one plane. Warns of others.
@@ -227,7 +239,7 @@ def summary_images(nwbfile: Any, table: Any, frame_shape: Sequence[int]) -> dict
     for name, image in _gray_images(nwbfile).items():
         if is_one_plane and tuple(np.shape(image.data))[::-1] == tuple(frame_shape):
             check_complete(image.data)
-            found[name] = np.asarray(image.data[:]).T
+            found[name] = image
         else:
             others.append(f"'{image.parent.name}/{image.name}'")
     if others:

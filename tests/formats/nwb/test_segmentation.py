@@ -211,6 +211,53 @@ def test_traces_without_neuropil_are_no_neuropil(series, container, kind):
     assert _kind(one, set()) == kind
 
 
+def test_what_the_file_states_of_its_images_is_kept(tmp_path, cells):
+    """Fault: their descriptions were replaced, and resolutions left out, without a word."""
+    path, out = write_nwb(tmp_path / "r.nwb", recording=cells), tmp_path / "out.nwb"
+    with h5py.File(path, "a") as file:
+        (container,) = (each for each in file["processing/ophys"].values() if "mean" in each)
+        container.attrs["description"] = "Images of week 3."
+        container["mean"].attrs["description"] = "Mean of the first minute."
+        container["mean"].attrs["resolution"] = 2.5
+    nwb_ophys.open(path).run_conversion(out)
+    with h5py.File(out) as file:
+        images = file["processing/ophys/SegmentationImages"]
+        assert images.attrs["description"] == "Images of week 3."
+        assert images["mean"].attrs["description"] == "Mean of the first minute."
+        assert images["mean"].attrs["resolution"] == 2.5
+
+
+def test_centres_of_another_author_are_kept(tmp_path, cells):
+    """Fault: they were replaced by centres that are computed otherwise."""
+    path, out = write_nwb(tmp_path / "r.nwb", recording=cells), tmp_path / "out.nwb"
+    centres = np.arange(10.0).reshape(5, 2) / 3
+    with NWBHDF5IO(path, "a") as io:
+        nwbfile = io.read()
+        table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        table.add_column("ROICentroids", "Centre of mass, (x, y).", data=centres)
+        io.write(nwbfile)
+    nwb_ophys.open(path).run_conversion(out)
+    with h5py.File(out) as file:
+        table = file[f"{TABLES}/PlaneSegmentation"]
+        np.testing.assert_array_equal(table["roi_ROICentroids"], centres)
+        assert table["roi_ROICentroids"].attrs["description"] == "Centre of mass, (x, y)."
+        assert table["ROICentroids"].dtype == int
+
+
+def test_centres_of_a_file_without_masks_are_kept(tmp_path, cells):
+    """Fault: NaN was written in their place."""
+    write_caiman(tmp_path / "a.hdf5", cells)
+    bare, out = tmp_path / "bare.nwb", tmp_path / "out.nwb"
+    source = CaimanSegmentationInterface(tmp_path / "a.hdf5")
+    source.run_conversion(bare, metadata=START, mask_type=None, include_background=False)
+    opened = NwbSegmentationInterface(bare)
+    opened.run_conversion(out)
+    with h5py.File(bare) as before, h5py.File(out) as after:
+        tables = [file[f"{TABLES}/PlaneSegmentation"] for file in (before, after)]
+        np.testing.assert_array_equal(*(table["ROICentroids"] for table in tables))
+        assert "roi_ROICentroids" not in tables[1]
+
+
 def test_images_of_another_size_are_named_and_none_hides_another(tmp_path, cells):
     path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type="image")
     with NWBHDF5IO(path, "a") as io:
