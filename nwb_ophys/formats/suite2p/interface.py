@@ -74,13 +74,18 @@ class Suite2pMovieSource(Suite2pSource):
     allow_truncated: bool = allow_truncated_argument()
 
 
+_CORRECTED = (
+    "Mean over time of each pixel of the second channel, corrected by Suite2p for "
+    "bleed-through from the first channel."
+)
 _IMAGES = {
     "enhanced": "Mean over time of each pixel, with contrast enhanced by Suite2p.",
     "maximum": "Maximum over time of each pixel of the binned and filtered movie in which Suite2p "
     "looked for ROIs.",
     "correlation": "Suite2p's correlation map: correlation of each pixel with its neighbours.",
-    "corrected": "Mean over time of each pixel of the second channel, corrected by Suite2p for "
-    "bleed-through from the first channel.",
+    "corrected": _CORRECTED,
+    "mean_second_channel": "Mean over time of each pixel of the second channel.",
+    "corrected_second_channel": _CORRECTED,
 }
 
 

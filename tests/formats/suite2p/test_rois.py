@@ -167,6 +167,19 @@ def test_where_the_field_of_a_region_lies_is_stated(folder):
     )
 
 
+def test_images_of_a_second_channel_without_traces_are_written(folder):
+    """Fault: they were left out without a word."""
+    plane = folder / "plane0"
+    (plane / "F_chan2.npy").unlink()
+    mean = np.load(plane / "ops.npy", allow_pickle=True).item()["meanImg_chan2"]
+    interface = Suite2pSegmentationInterface(folder)
+    np.testing.assert_array_equal(
+        interface.extractor.get_images_dict()["mean_second_channel"], mean
+    )
+    images = interface.get_metadata()["Ophys"]["SegmentationImages"]["PlaneSegmentation"]
+    assert "of the second channel" in images["mean_second_channel"]["description"]
+
+
 def test_which_rois_a_user_drew_is_a_column(folder):
     """Fault: it was left out without a word."""
     path = folder / "plane0" / "stat.npy"
