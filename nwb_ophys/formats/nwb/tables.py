@@ -93,6 +93,13 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
             f"'{table.name}' has {len(ends)} lists of {len(columns[-1])} pixels for "
             f"{len(table.id)} ROIs, the last of which ends at {ends[-1] if len(ends) else 0}."
         )
+    for axis, column in zip(names, columns, strict=False):
+        odd = column[column != np.floor(column)] if column.dtype.kind == "f" else column[:0]
+        if len(odd):
+            raise CorruptSourceError(
+                f"'{table.name}' has a pixel at {axis} = {odd[0]:g}; coordinates of pixels must be "
+                "whole numbers, from 0."
+            )
     coordinates = tuple(column.astype(np.int32) for column in columns[:-1])
     needed = tuple(int(axis.max()) + 1 if len(axis) else 1 for axis in coordinates)
     if field is None:

@@ -300,8 +300,9 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         if self._file is not None:
             stored = self._file.array(name)
             # Suite2p writes two zeros to Fall.mat where it has no flags.
-            is_placeholder = stored is not None and stored.shape == (1, 2) and count != 1
-            stored = None if is_placeholder else stored
+            if stored is not None and stored.shape == (1, 2):
+                is_placeholder = count != 1 or not np.any(np.asarray(stored))
+                stored = None if is_placeholder else stored
         else:
             stored = _load_flags(path) if path.exists() else None
         if stored is None:

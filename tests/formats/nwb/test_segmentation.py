@@ -348,6 +348,27 @@ def test_lists_of_pixels_that_do_not_fit(tmp_path, cells):
         NwbSegmentationInterface(path)
 
 
+def test_pixels_between_pixels_are_refused(tmp_path, cells):
+    """Fault: their coordinates were cut off without a word."""
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    with h5py.File(path, "a") as file:
+        table = file[f"{TABLES}/PlaneSegmentation"]
+        pixels, stated = table["pixel_mask"][:], dict(table["pixel_mask"].attrs)
+        fields = [("x", "f4"), ("y", "f4"), ("weight", "f4")]
+        del table["pixel_mask"]
+        table["pixel_mask"] = pixels.astype(fields)
+        table["pixel_mask"].attrs.update(stated)
+        table["pixel_mask_index"].attrs["target"] = table["pixel_mask"].ref
+    NwbSegmentationInterface(path)
+    with h5py.File(path, "a") as file:
+        pixels["x"][3] = 0
+        changed = pixels.astype(fields)
+        changed["x"][3] = 2.5
+        file[f"{TABLES}/PlaneSegmentation/pixel_mask"][:] = changed
+    with pytest.raises(CorruptSourceError, match=r"a pixel at x = 2\.5; coordinates of pixels"):
+        NwbSegmentationInterface(path)
+
+
 def test_voxel_masks(tmp_path):
     volume = simulate_recording(
         num_samples=10, num_rows=24, num_columns=34, num_planes=3, num_cells=4
