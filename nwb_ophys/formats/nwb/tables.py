@@ -172,6 +172,8 @@ def properties_of(table: Any, has_weights: bool = True) -> dict[str, tuple[NDArr
             left_out.append(name)
             continue
         values = np.asarray(data[:])
+        if type(column).__name__ == "EnumData":
+            values = _names_of(column, values)
         if values.dtype.kind == "O":
             values = np.array([_text(value) for value in values])
         if name == "iscell" and values.ndim == 2 and values.shape[1] == 2:  # Suite2p's own export
@@ -187,6 +189,16 @@ def properties_of(table: Any, has_weights: bool = True) -> dict[str, tuple[NDArr
             stacklevel=4,
         )
     return with_acceptance(found)
+
+
+def _names_of(column: Any, values: NDArray[Any]) -> NDArray[Any]:
+    """Return the elements of a column of choices, which stores their positions."""
+    names = np.asarray(check_stored(column.elements.data)[:])
+    if len(values) and not 0 <= values.min() <= values.max() < len(names):
+        raise CorruptSourceError(
+            f"The column '{column.name}' has the value {values.max()}, of {len(names)} elements."
+        )
+    return names[values.astype(np.int64)]
 
 
 def with_acceptance(

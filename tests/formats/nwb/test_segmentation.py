@@ -348,6 +348,23 @@ def test_lists_of_pixels_that_do_not_fit(tmp_path, cells):
         NwbSegmentationInterface(path)
 
 
+@pytest.mark.filterwarnings("ignore:EnumData is experimental")
+def test_columns_of_choices_have_their_names(tmp_path, cells):
+    """Fault: the positions of the choices were written, and the choices left out without a word."""
+    path, out = write_nwb(tmp_path / "r.nwb", recording=cells), tmp_path / "out.nwb"
+    with NWBHDF5IO(path, "a") as io:
+        nwbfile = io.read()
+        table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        table.add_column(
+            "layer", "Layer of the cell.", data=[2, 0, 1, 0, 2], enum=["L1", "L2", "L5"]
+        )
+        io.write(nwbfile)
+    nwb_ophys.open(path).run_conversion(out)
+    with h5py.File(out) as file:
+        column = file[f"{TABLES}/PlaneSegmentation/layer"]
+        assert column.asstr()[:].tolist() == ["L5", "L1", "L2", "L1", "L5"]
+
+
 def test_pixels_between_pixels_are_refused(tmp_path, cells):
     """Fault: their coordinates were cut off without a word."""
     path = write_nwb(tmp_path / "r.nwb", recording=cells)
