@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,33 @@ _PROPERTIES = {"is_accepted", "is_rejected", "iscell"}
 def mask_name(table: Any) -> str:
     """Return the form of a table's masks; the first of several, which are equivalent."""
     return next(name for name in _MASKS if name in table.colnames)
+
+
+# Descriptions that NeuroConv gives to its own columns, beside which pynwb's stand for masks.
+_OF_NEUROCONV = {
+    "roi_name": "The unique identifier for each ROI.",
+    "ROICentroids": "The x, y, (z) centroids of each ROI.",
+}
+_OF_PYNWB = {
+    "pixel_mask": "Pixel masks for each ROI",
+    "voxel_mask": "Voxel masks for each ROI",
+}
+
+
+def has_rows_as_x(descriptions: Mapping[str, str], mask: str) -> bool:
+    """Return whether NeuroConv wrote the lists of pixels of a table: their x is the row.
+
+    Its movies, image masks and summary images have the column as x.
+
+    Parameters
+    ----------
+    descriptions : mapping of str to str
+        Those of the columns of the table.
+    mask : str
+        The form of the masks.
+    """
+    is_its_own = any(descriptions.get(name) == text for name, text in _OF_NEUROCONV.items())
+    return is_its_own and descriptions.get(mask, "") == _OF_PYNWB.get(mask)
 
 
 def is_of_suite2p(table: Any) -> bool:
@@ -101,6 +128,7 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
                 "whole numbers, from 0."
             )
     coordinates = tuple(column.astype(np.int32) for column in columns[:-1])
+    coordinates = _columns_as_x(table, mask, coordinates, field)
     needed = tuple(int(axis.max()) + 1 if len(axis) else 1 for axis in coordinates)
     if field is None:
         field = needed
@@ -119,6 +147,28 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
         field_shape=field,
         image_dtype=columns[-1].dtype if columns[-1].dtype.kind == "f" else np.float32,
     )
+
+
+def _columns_as_x(
+    table: Any, mask: str, coordinates: tuple[NDArray[Any], ...], field: tuple[int, ...] | None
+) -> tuple[NDArray[Any], ...]:
+    """Return coordinates in which x is the column, also for lists of NeuroConv, with a note."""
+    x, y, *rest = coordinates
+    turned = (y, x, *rest)
+    fits = field is None or all(
+        not len(axis) or axis.max() < size for axis, size in zip(turned, field, strict=True)
+    )
+    descriptions = {column.name: str(column.description) for column in table.columns}
+    if not has_rows_as_x(descriptions, mask) or not fits:
+        return coordinates
+    warnings.warn(
+        f"'{table.name}' was written by NeuroConv, which calls the row x in lists of pixels, but "
+        "not in movies and images. Its masks are read with x and y exchanged, as they lie on the "
+        "movie.",
+        UserWarning,
+        stacklevel=6,
+    )
+    return turned
 
 
 def _columns(target: Any, names: Sequence[str]) -> list[NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,16 +10,24 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from pynwb import NWBHDF5IO
+from pynwb import NWBHDF5IO, NWBFile
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage
-from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
+from pynwb.ophys import (
+    DfOverF,
+    Fluorescence,
+    ImageSegmentation,
+    OpticalChannel,
+    PlaneSegmentation,
+    RoiResponseSeries,
+)
 
 import nwb_ophys
 from nwb_ophys import CaimanSegmentationInterface, NwbSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.formats.nwb.traces import _kind
 from nwb_ophys.registry import detect
+from nwb_ophys.reports.report import gather_report
 from nwb_ophys.testing import simulate_recording, write_caiman, write_nwb
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
@@ -363,6 +372,58 @@ def test_columns_of_choices_have_their_names(tmp_path, cells):
     with h5py.File(out) as file:
         column = file[f"{TABLES}/PlaneSegmentation/layer"]
         assert column.asstr()[:].tolist() == ["L5", "L1", "L2", "L1", "L5"]
+
+
+def write_as_neuroconv(path: Path, cells: Any, **columns: str) -> None:
+    """Write masks of pixels as (row, column, weight), which NeuroConv takes from roiextractors."""
+    nwbfile = NWBFile("d", "i", datetime(2024, 5, 17, tzinfo=timezone.utc))
+    channel = OpticalChannel(name="c", description="d", emission_lambda=500.0)
+    plane = nwbfile.create_imaging_plane(
+        name="plane",
+        optical_channel=channel,
+        description="d",
+        device=nwbfile.create_device("Scope"),
+        excitation_lambda=900.0,
+        indicator="GCaMP",
+        location="V1",
+    )
+    table = PlaneSegmentation(name="cells", description="Cells.", imaging_plane=plane)
+    for name, text in columns.items():
+        table.add_column(name, text)
+    for mask in cells.pixel_masks:
+        table.add_roi(pixel_mask=[tuple(row) for row in mask], **dict.fromkeys(columns, "0"))
+    module = nwbfile.create_processing_module("ophys", "d")
+    module.add(ImageSegmentation(plane_segmentations=[table]))
+    image = GrayscaleImage(name="mean", data=np.zeros((58, 58)))  # the field is square
+    module.add(Images(name="Images", images=[image]))
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwbfile)
+
+
+def test_lists_of_pixels_of_neuroconv_lie_on_the_movie(tmp_path, cells):
+    """Fault: in square fields, masks were read with rows for columns, without a word."""
+    path, out = tmp_path / "r.nwb", tmp_path / "out.nwb"
+    write_as_neuroconv(path, cells, roi_name="The unique identifier for each ROI.")
+    with pytest.warns(UserWarning, match="'cells' was written by NeuroConv, which calls the row x"):
+        interface = NwbSegmentationInterface(path)
+    masks = np.moveaxis(interface.extractor.get_roi_image_masks(), -1, 0)
+    np.testing.assert_allclose(masks[:, :32], cells.image_masks(), rtol=1e-6)
+    pixels = gather_report(path).tables[0].pixels
+    assert "NeuroConv wrote the pixels in" in pixels.note
+    np.testing.assert_array_equal(
+        pixels.lists.coordinates[0], interface.extractor.get_ragged_pixels(range(5)).coordinates[0]
+    )
+    # What this package wrote of it is not turned again.
+    interface.run_conversion(out, mask_type="pixel")
+    again = np.moveaxis(NwbSegmentationInterface(out).extractor.get_roi_image_masks(), -1, 0)
+    np.testing.assert_array_equal(again, masks)
+
+
+def test_lists_of_pixels_of_other_authors_are_read_as_they_are(tmp_path, cells):
+    write_as_neuroconv(tmp_path / "r.nwb", cells, roi_name="Name.")
+    masks = NwbSegmentationInterface(tmp_path / "r.nwb").extractor.get_roi_image_masks()
+    turned = np.moveaxis(masks, -1, 0).swapaxes(1, 2)[:, :32]
+    np.testing.assert_allclose(turned, cells.image_masks(), rtol=1e-6)
 
 
 def test_pixels_between_pixels_are_refused(tmp_path, cells):
