@@ -15,6 +15,7 @@ from nwb_ophys.errors import (
     MissingPackageError,
     OutsideFolderError,
     SpecialFileError,
+    counted,
     error_within,
     last_reason,
     not_found,
@@ -36,6 +37,8 @@ _ARCHIVES = ("dandi",)
 
 # Zarr format that the NWB Inspector 0.7 does not know, and what its checks say of it.
 _UNKNOWN_FORMAT = 3
+# Errors of HDF5 and Zarr when a check reads the first value of data without values.
+_EMPTY = ("out of range for empty dimension", "out of bounds for dimension with length 0")
 _FAILURE = f"Zarr format {_UNKNOWN_FORMAT}"
 
 
@@ -101,6 +104,10 @@ def inspect_file(
     with warnings.catch_warnings(), reading_from([path], allow_outside):
         warnings.simplefilter("ignore")
         findings, messages = _findings_and_messages(path, archive, nwbinspector)
+    of_empty = [each for each in messages if any(text in each.message for text in _EMPTY)]
+    messages = [each for each in messages if each not in of_empty]
+    if of_empty:
+        findings.append(_empty_finding(len(of_empty), nwbinspector.__version__, archive))
     messages, unread = _without_failures(path, messages)
     if unread:
         findings.append(_unread_finding(unread, nwbinspector.__version__))
@@ -170,6 +177,22 @@ def _unread_finding(failures: list[Any], version: str) -> Finding:
         f"{len(failures)} of its checks failed ({_last_line(failures[0])}). Repack the file to "
         "HDF5 to have it checked in full.",
     )
+
+
+def _empty_finding(number: int, version: str, archive: str | None) -> Finding:
+    """Return the finding on checks that fail on data without values, which NWB allows.
+
+    An archive runs the same checks.
+    """
+    message = (
+        f"{counted(number, 'check')} of the NWB Inspector {version} cannot read data without "
+        "values, such as the columns of a table without ROIs or without masks."
+    )
+    if archive is None:
+        message += " The file is valid in this."
+        return Finding(importance="BEST_PRACTICE_SUGGESTION", location="/", message=message)
+    message += " The archive refuses such files: leave the table out, or write masks."
+    return Finding(importance="ERROR", location="/", message=message)
 
 
 def _findings_and_messages(

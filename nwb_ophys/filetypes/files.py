@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_ophys.documents import DocumentError, read_limited
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceError,
+    SourceNotFoundError,
+    as_sentence,
+    first_named,
+)
 from nwb_ophys.outside import check_file, is_ordinary_file
 
 COPY_AGAIN = "copy it again from where it was recorded"
+_MOST_NAMED = 5
 
 
 def require_file(
@@ -148,3 +156,42 @@ def warn_of_absent(path: Path, names: Sequence[str], program: str, *, stacklevel
             UserWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def warn_of_others(path: Path, names: Sequence[str], program: str, *, stacklevel: int = 2) -> None:
+    """Warn of values in the output of a program that are not read, such as those that users added.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    names : sequence of str
+        The values; no warning without any.
+    program : str
+    stacklevel : int
+        As for :func:`warnings.warn`, seen from the caller.
+    """
+    if names:
+        verb = "is" if len(names) == 1 else "are"
+        warnings.warn(
+            f"'{path}' also has {first_named(names, _MOST_NAMED)}, which {verb} not read from the "
+            f"output of {program} and {verb} left out.",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+
+def is_of_rois(shape: Sequence[int], num_rois: int, field: Sequence[int]) -> bool:
+    """Return whether an array has values of ROIs or of pixels, so that it is more than a setting.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    num_rois : int
+    field : sequence of int
+        (rows, columns[, planes]).
+    """
+    sizes = tuple(int(size) for size in shape)
+    if math.prod(sizes) < 2:
+        return False
+    of_pixels = sizes[: len(field)] == tuple(field) or math.prod(field) in sizes
+    return num_rois in sizes or of_pixels

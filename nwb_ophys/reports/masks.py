@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError
+from nwb_ophys.formats.nwb.tables import has_rows_as_x
 from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.rois.pixel_lists import PixelLists
 
@@ -23,6 +24,10 @@ _MOST_PIXELS = 10_000_000
 _MOST_IMAGE_BYTES = 1 << 32
 _MOST_FIELD = 1 << 26
 _INDEX = "_index"
+_OF_NEUROCONV = (
+    "NeuroConv wrote the pixels in '{}' with the row as x, but not movies and images: they are "
+    "shown with x and y exchanged."
+)
 _WORDS = (1, 2, 4, 8)
 
 
@@ -103,7 +108,15 @@ def _from_lists(
         )
     names = ("x", "y", "z")[: 3 if form == "voxel_mask" else 2]
     *given, weights = _columns(file, path, names)
-    axes, note = _placed(path, _checked(path, given), field)
+    axes = _checked(path, given)
+    x, y, *rest = axes
+    turned, noted = _placed(path, (y, x, *rest), field)
+    members = file.members.get(table, {}).items()
+    described = {name: str(file.attribute(place, "description")) for name, place in members}
+    if has_rows_as_x(described, form) and not noted:
+        axes, note = turned, _OF_NEUROCONV.format(path)
+    else:
+        axes, note = _placed(path, axes, field)
     return RoiPixels(form=form, lists=_nonzero(axes, weights, ends, field), note=note)
 
 

@@ -18,6 +18,12 @@ from nwb_ophys.rois.model import Rois
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.writers.compression import compressed
 
+CENTROIDS = "ROICentroids"
+"""Name of the column of the centres of masks."""
+
+OWN_CENTROIDS = "Centre of the ROI in pixels: x (column), y (row)[, z (plane)]."
+"""Description of centres that are computed."""
+
 _NUMBERS = (bool, int, float, complex, np.bool_, np.number)
 _LARGEST = 1 << 63
 _RESERVED = {"id", "image_mask", "pixel_mask", "voxel_mask"}
@@ -128,11 +134,14 @@ def roi_columns(
         columns.append(_image_column(rois, how))
     elif mask_type is not None:
         columns.extend(_pixel_columns(rois.pixels, mask_type, how))
+    # Of ROIs without masks, a source may state centres that were computed when there were masks.
+    if centres is not None and CENTROIDS in rois.properties and np.isnan(centres).all():
+        centres = None
     if centres is not None:
-        description = "Centre of the ROI in pixels: x (column), y (row)[, z (plane)]."
+        description = OWN_CENTROIDS
         if centres.dtype.kind == "f":
             description += " NaN for ROIs whose masks have no pixels, or weights that are NaN."
-        columns.append(how.column("ROICentroids", description, centres))
+        columns.append(how.column(CENTROIDS, description, centres))
     taken = [column.name for column in columns]
     for found in property_columns(rois, acceptance, taken):
         columns.append(how.column(found.name, found.description, found.values))

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 
 import h5py
 import numpy as np
@@ -162,6 +163,27 @@ def test_inspect_for_the_archive(run, raw, backend):
     assert len(critical) == 2, told
     assert "not strictly increasing" in told.out
     assert "upload does not know 'Macaca fascicularis'" in told.out
+
+
+@pytest.mark.parametrize(("mask_type", "num_cells"), [(None, 3), ("image", 0)])
+def test_inspect_of_a_table_without_masks_or_rois(run, tmp_path, monkeypatch, mask_type, num_cells):
+    """Fault: such files, which are valid, had errors: those of the Inspector's own checks."""
+    monkeypatch.chdir(tmp_path)
+    masks, dff = np.ones((4, 5, num_cells)), np.ones((9, num_cells))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a table without rows
+        rois = nwb_ophys.NumpySegmentationInterface(
+            image_masks=masks, dff=dff, sampling_frequency=9.0
+        )
+        session = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
+        rois.run_conversion("a.nwb", metadata=session, mask_type=mask_type)
+    told = run("inspect", "a.nwb")
+    assert told.code == 0
+    assert "cannot read data without values, such as the columns of a table" in told.out
+    assert "IndexError" not in told.out
+    told = run("inspect", "a.nwb", "--for", "dandi")
+    assert told.code == 1
+    assert "The archive refuses such files: leave the table out, or write masks." in told.out
 
 
 def test_inspect_as_json(run, raw):

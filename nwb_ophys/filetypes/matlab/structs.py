@@ -6,7 +6,7 @@ import itertools
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from nwb_ophys.errors import (
     as_sentence,
     first_of,
 )
-from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.files import COPY_AGAIN, is_of_rois
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.matlab.level5 import (
     HEADER_BYTES,
@@ -390,6 +390,43 @@ def note_objects(path: Path, struct: MatlabStruct, names: Iterable[str]) -> None
             UserWarning,
             stacklevel=3,
         )
+
+
+def others_of_rois(
+    file: MatlabFile,
+    struct: MatlabStruct,
+    known: Collection[str],
+    num_rois: int,
+    field: Sequence[int],
+) -> list[str]:
+    """Return the names of further arrays and cells with values of ROIs or pixels.
+
+    Parameters
+    ----------
+    file : MatlabFile
+    struct : MatlabStruct
+        The output, or the variables themselves. Other variables beside it are named as well.
+    known : collection of str
+        Fields of the program's own output.
+    num_rois : int
+    field : sequence of int
+        (rows, columns).
+    """
+    found = [name for name in struct.names if name not in known]
+    places = [(struct, name) for name in found]
+    if struct is not file.variables:
+        places += [(file.variables, name) for name in file.variables.names]
+    shapes = {name: _shape_of(values, name) for values, name in places}
+    return [name for name, shape in shapes.items() if is_of_rois(shape, num_rois, field)]
+
+
+def _shape_of(struct: MatlabStruct, name: str) -> tuple[int, ...]:
+    """Return the shape of an array, or the number of cells; empty for other values."""
+    value = struct.get(name)
+    if isinstance(value, (MatlabStruct, str)):
+        return ()
+    cells = () if hasattr(value, "shape") else struct.elements(name) or ()
+    return tuple(getattr(value, "shape", (len(cells),)))
 
 
 def evidence_of(probe: PathProbe, kinds: Kinds, what: str) -> str | None:

@@ -73,7 +73,9 @@ class EstimatesFile(Hdf5Values):
         stored = self.get(place)
         if isinstance(stored, h5py.Group):
             parts = [self._part(place, name) for name in _SPARSE_PARTS]
-            return csc_matrix(tuple(parts[:3]), shape=tuple(int(size) for size in parts[3]))
+            found = csc_matrix(tuple(parts[:3]), shape=tuple(int(size) for size in parts[3]))
+            found.sum_duplicates()  # a pixel that a column names twice has the sum
+            return found
         dense = self.array(place)
         if dense is None or dense.ndim > 2:
             return None

@@ -38,13 +38,14 @@ class CaimanSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.filetypes.files import warn_of_absent
+        from nwb_ophys.filetypes.files import warn_of_absent, warn_of_others
         from nwb_ophys.formats.caiman.reader import CaimanExtractor
         from nwb_ophys.optional import require_package
 
         require_package("scipy", "caiman")
         extractor = CaimanExtractor(source.file_path, source.sampling_frequency)
         warn_of_absent(source.file_path, extractor.absent_parts(), "CaImAn", stacklevel=5)
+        warn_of_others(source.file_path, extractor.other_parts(), "CaImAn", stacklevel=5)
         return extractor
 
     def describe(self) -> Mapping[str, Any]:

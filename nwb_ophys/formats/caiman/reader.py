@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from nwb_ophys.base_extractors import RoiMasks, SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, as_sentence, first_of
 from nwb_ophys.extractors.ranges import check_stated_rate, warn_of_stated_rate
+from nwb_ophys.filetypes.files import is_of_rois
 from nwb_ophys.formats.caiman.estimates import DIMS, RATE, EstimatesFile
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_lists import PixelLists, RoiMaskList, field_of
@@ -42,10 +43,23 @@ _ALWAYS = (
 )
 _MARKS = ("W", "b0", "bl", "c1", "ecc", "g", "lam", "neurons_sn", "noisyC", "sn")
 
+# Attributes that are not read: parameters, the state of the online algorithm, what follows from
+# others, and those that notes name.
+_NOT_READ = frozenset(
+    (
+        *("g", "bl", "c1", "lam", "neurons_sn", "sn", "W", "discarded_components", "shifts"),
+        *("A_thr", "center", "coordinates", "merged_ROIs", "nr", "psx", "dims", "groups"),
+        *("Ab", "Ab_dense", "AtA", "AtY_buf", "CC", "CY", "C_on", "Cf", "OASISinstances", "noisyC"),
+        *("Yr_buf", "Yres_buf", "ind_new", "mn", "vr", "rho_buf", "sv", "time_new_comp"),
+        "optional_outputs",
+    )
+)
+
 _QUALITIES = {
     "SNR_comp": ("snr", "Signal-to-noise ratio of the component."),
     "r_values": ("r_values", "Correlation in space of the component with the movie."),
     "cnn_preds": ("cnn_preds", "Prediction of CaImAn's neural network, from 0 to 1 (neuron)."),
+    "ecc": ("eccentricity", "Eccentricity of the component (ecc)."),
 }
 
 
@@ -345,6 +359,19 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         residuals = {"YrA"} if "R" in names else set()
         return [f"estimates/{name}" for name in _ALWAYS if name not in names | residuals]
 
+    def other_parts(self) -> list[str]:
+        """Return arrays of components or pixels that CaImAn does not write, which are not read."""
+        known = {*_NOT_READ, *_ALWAYS, *_TRACES, *_QUALITIES, "A", "R", "b0", "Cn"}
+        known |= {"accepted_list", "rejected_list"}
+        found = []
+        for name in self._file.file["estimates"].keys() - known:
+            # Links that lead nowhere are damage, which other notes name.
+            stored = self._file.get(f"estimates/{name}")
+            shape = stored.shape if isinstance(stored, h5py.Dataset) else ()
+            if is_of_rois(shape, len(self._roi_ids), self._field):
+                found.append(f"estimates/{name}")
+        return sorted(found)
+
     def _warn_of_left_out(self) -> None:
         if self._left_out:
             warnings.warn(
@@ -360,6 +387,9 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             self._other_left_out.append(f"{', '.join(odd)} hold other values than real numbers")
         if isinstance(self._file.get("estimates/W"), h5py.Group):
             self._other_left_out.append("W holds the weights of the background's ring model")
+        shifts = self._file.get("estimates/shifts")
+        if isinstance(shifts, h5py.Dataset) and shifts.size:
+            self._other_left_out.append("shifts holds those of CaImAn's motion correction")
         if isinstance(self._file.get("estimates/discarded_components"), h5py.Group):
             self._other_left_out.append(
                 "discarded_components holds components that a selection removed"

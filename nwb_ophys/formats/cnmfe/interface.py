@@ -19,9 +19,11 @@ _TRACES = {
     "raw": "Trace of each component before denoising.",
     "denoised": "Denoised calcium trace of each component.",
     "deconvolved": "Deconvolved activity of each component.",
+    "deconvolved_df": "Deconvolved activity of each component, relative to its background (S_df).",
     "estimated": "Trace of each component as estimated by CNMF-E (extractedSignalsEst).",
     "peaks": "Events that CNMF-E found in each component (extractedPeaks).",
 }
+_NAMES = {"deconvolved_df": {"name": "DeconvolvedDf"}}
 _IMAGES = {
     "correlation": "Correlation of each pixel with its neighbours.",
     "pnr": "Peak-to-noise ratio of each pixel.",
@@ -51,13 +53,14 @@ class CnmfeSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.filetypes.files import warn_of_absent
+        from nwb_ophys.filetypes.files import warn_of_absent, warn_of_others
         from nwb_ophys.formats.cnmfe.reader import CnmfeExtractor
 
         extractor = CnmfeExtractor(
             source.file_path, source.sampling_frequency, source.output_struct_name
         )
         warn_of_absent(source.file_path, extractor.absent_parts, "CNMF-E", stacklevel=5)
+        warn_of_others(source.file_path, extractor.other_parts, "CNMF-E", stacklevel=5)
         return extractor
 
     def describe(self) -> Mapping[str, Any]:
@@ -69,7 +72,9 @@ class CnmfeSegmentationInterface(SegmentationInterface):
             },
             "Fluorescence": {
                 _PLANE: {
-                    name: {"description": text} for name, text in _TRACES.items() if name in traces
+                    name: {"description": text} | _NAMES.get(name, {})
+                    for name, text in _TRACES.items()
+                    if name in traces
                 }
             },
             "SegmentationImages": {

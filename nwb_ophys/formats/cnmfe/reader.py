@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from nwb_ophys.filetypes.matlab.structs import (
     image_of,
     matrix_of,
     note_objects,
+    others_of_rois,
     reading,
     weights_and_traces,
 )
@@ -33,6 +35,7 @@ from nwb_ophys.filetypes.matlab.variables import MatlabFile, MatlabStruct
 from nwb_ophys.formats.cnmfe.background import background_of
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_extractor import PixelRois
+from nwb_ophys.rois.traces import TraceView
 from nwb_ophys.timing import require_rate
 
 # Fields of CNMF-E itself, and of CIAtah.
@@ -40,7 +43,13 @@ OWN_FIELDS = frozenset({"A", "C", "C_raw"})
 CIATAH_FIELDS = frozenset({"extractedImages", "extractedSignals"})
 CNMFE_KINDS = (OWN_FIELDS, CIATAH_FIELDS)
 
-_OWN_TRACES = {"raw": "C_raw", "denoised": "C", "deconvolved": "S", "dff": "C_df"}
+_OWN_TRACES = {
+    "raw": "C_raw",
+    "denoised": "C",
+    "deconvolved": "S",
+    "dff": "C_df",
+    "deconvolved_df": "S_df",
+}
 _CIATAH_TRACES = {
     "raw": "extractedSignals",
     "estimated": "extractedSignalsEst",
@@ -51,6 +60,16 @@ _IMAGES = {"correlation": "Cn", "pnr": "PNR", "baseline": "b0"}
 # without the settings was made of some of them.
 _ALWAYS = ("S", "Cn")
 _TOGETHER = ("PNR", "ids")
+_READ = ("A", "b", "f", "extractedImages", "file", "Fs", "ids", "tags", *_IMAGES.values())
+# Traces that CNMF-E computes on request, which may have rows of the background as well.
+_NORMALISED = ("C_df", "S_df")
+# Properties of CNMF-E's class that are not read: its model, settings, and what follows from masks.
+_NOT_READ = frozenset(
+    (
+        *("A_prev", "C_prev", "W", "b0_new", "kernel", "options", "P", "frame_range", "batches"),
+        *("file_id", "match_status", "Coor", "Df", "neurons_per_patch"),
+    )
+)
 _RATES = ("Fs", "options/Fs", "inputOptions/Fs")
 
 
@@ -71,6 +90,8 @@ class CnmfeExtractor(PixelRois):
         Paths of the movies on the computer on which CNMF-E ran; empty if they are not stated.
     absent_parts : list of str
         Parts that CNMF-E writes and the file lacks.
+    other_parts : list of str
+        Arrays of ROIs or pixels that CNMF-E does not write, which are not read.
 
     Raises
     ------
@@ -119,6 +140,8 @@ class CnmfeExtractor(PixelRois):
                 self._summary_images[image] = found
         self._set_numbers(output)
         self.absent_parts = _absent(output) if is_own else []
+        known = {*_READ, *_NOT_READ, *_OWN_TRACES.values(), *_CIATAH_TRACES.values()}
+        self.other_parts = others_of_rois(file, output, known, num_rois, self.get_frame_shape())
         files = output.texts("file") or [output.text("file") or ""]
         self.movie_paths = [path for path in files if path]
 
@@ -131,14 +154,11 @@ class CnmfeExtractor(PixelRois):
             if stored is None or max(stored.shape) == 0 or (0 in stored.shape and num_rois):
                 continue
             found = as_traces(stored, num_rois, roi_axis=0)
-            if found is None and kind == "dff":  # C_df may also have rows of the background
-                warnings.warn(
-                    f"'{self._file.path}': C_df has the shape {tuple(stored.shape)}, which does "
-                    f"not fit {num_rois} components; it is left out.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-                continue
+            if found is None and field in _NORMALISED:
+                background = output.get("f")
+                found = self._normalised(field, stored, traces, num_rois, _shape_of(background))
+                if found is None:
+                    continue
             if found is None:
                 raise SourceError(
                     f"{field} has the shape {tuple(stored.shape)}; there are {num_rois} components."
@@ -148,6 +168,33 @@ class CnmfeExtractor(PixelRois):
         if len(set(lengths.values())) > 1:
             raise SourceError(f"the traces differ in length: {lengths} samples.")
         return traces
+
+    def _normalised(
+        self,
+        field: str,
+        stored: Any,
+        others: Mapping[str, Any],
+        num_rois: int,
+        background: Sequence[int],
+    ) -> Any:
+        """Return normalised traces without the rows of the background behind them, else None.
+
+        CNMF-E normalises the background with the components. A note says what is left out.
+        """
+        rows, columns = tuple(stored.shape)
+        num_samples = next((trace.shape[0] for trace in others.values()), None)
+        are_behind = rows - num_rois in {1, *background[:1]} and columns == num_samples
+        what, found = "which does not fit {} components; it is left out", None
+        if are_behind:
+            what = "its rows behind those of the {} components are of the background and left out"
+            found = TraceView(as_traces(stored, rows, roi_axis=0), list(range(num_rois)))
+        warnings.warn(
+            f"'{self._file.path}': {field} has the shape {(rows, columns)}, "
+            f"{what.format(num_rois)}.",
+            UserWarning,
+            stacklevel=3,
+        )
+        return found
 
     def _first_frame_of(self, output: MatlabStruct, num_samples: int) -> int:
         """Return the frame of the movie from which CNMF-E analysed it, from 0; note a later one."""
@@ -228,6 +275,10 @@ class CnmfeExtractor(PixelRois):
             values = found.astype(np.int64)
             if len(values) and (field == "ids" or values.any()):
                 self.set_property(key, values, self._roi_ids, description=description)
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    return tuple(getattr(value, "shape", ()))
 
 
 def _absent(output: MatlabStruct) -> list[str]:

@@ -44,13 +44,14 @@ class ExtractSegmentationInterface(SegmentationInterface):
     @classmethod
     def open(cls, source: Any) -> Any:
         """Return the extractor of checked source arguments."""
-        from nwb_ophys.filetypes.files import warn_of_absent
+        from nwb_ophys.filetypes.files import warn_of_absent, warn_of_others
         from nwb_ophys.formats.extract.reader import ExtractExtractor
 
         extractor = ExtractExtractor(
             source.file_path, source.sampling_frequency, source.output_struct_name
         )
         warn_of_absent(source.file_path, extractor.absent_parts, "EXTRACT", stacklevel=5)
+        warn_of_others(source.file_path, extractor.other_parts, "EXTRACT", stacklevel=5)
         return extractor
 
     def describe(self) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from nwb_ophys.filetypes.matlab.structs import (
     find_struct,
     image_of,
     note_objects,
+    others_of_rois,
     reading,
     weights_and_traces,
 )
@@ -73,6 +74,8 @@ class ExtractExtractor(PixelRois):
         EXTRACT's ``trace_output_option``.
     absent_parts : list of str
         Parts that EXTRACT writes and the file lacks.
+    other_parts : list of str
+        Arrays of cells or pixels that EXTRACT does not write, which are not read.
 
     Raises
     ------
@@ -121,6 +124,8 @@ class ExtractExtractor(PixelRois):
         self._set_acceptance(output)
         self._set_checks(output)
         self.absent_parts = [] if is_old else _absent(output, config)
+        known = {*NEW_FIELDS, *OLD_FIELDS, "config"}
+        self.other_parts = others_of_rois(file, output, known, num_rois, self.get_frame_shape())
 
     def _set_acceptance(self, output: MatlabStruct) -> None:
         """Set which cells passed EXTRACT's final check of quality as a property.

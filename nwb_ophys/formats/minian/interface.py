@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 
-from nwb_ophys.filetypes.files import warn_of_absent
-from nwb_ophys.formats.minian.stores import MOTION_STORE, MOVIE_STORES
+from nwb_ophys.filetypes.files import warn_of_absent, warn_of_others
+from nwb_ophys.formats.minian.stores import MOTION_STORE, MOVIE_STORES, ORIGINAL_STORE
 from nwb_ophys.interfaces.arguments import argument
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.interfaces.streams import Part
@@ -106,6 +106,7 @@ class MinianSegmentationInterface(SegmentationInterface):
         if "f.zarr" in names and "b.zarr" in absent:
             absent.remove("b.zarr")  # which the note above names
         warn_of_absent(path, absent, "Minian", stacklevel=5)
+        warn_of_others(path, _other_stores(path, names), "Minian", stacklevel=5)
         if MOTION_STORE in names and not names & {*MOVIE_STORES}:
             warnings.warn(
                 f"'{path}' contains the shifts of the registered movie, {MOTION_STORE}, but not "
@@ -170,3 +171,13 @@ class MinianSegmentationInterface(SegmentationInterface):
             f"A.zarr with footprints of {shape[0]} units in {shape[1]} x {shape[2]} pixels, and "
             f"{' and '.join(traces)}"
         )
+
+
+def _other_stores(path: Path, names: Iterable[str]) -> list[str]:
+    """Return the stores of further variables, such as ``YrA.zarr``, which are not read."""
+    from nwb_ophys.formats.minian.zarr_variables import read_zarr_shape
+
+    known = {*STORES, *MOVIE_STORES, MOTION_STORE, ORIGINAL_STORE}
+    others = sorted(name for name in names if name.endswith(".zarr") and name not in known)
+    variables = {name: path / name / name.removesuffix(".zarr") for name in others}
+    return [name for name, place in variables.items() if read_zarr_shape(place) is not None]

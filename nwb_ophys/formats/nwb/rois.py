@@ -53,6 +53,8 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
     nwbfile : pynwb.NWBFile
     series : dict of str to pynwb.ophys.RoiResponseSeries
         By kind of trace.
+    images : dict of str to pynwb.image.GrayscaleImage
+        The summary images by name.
 
     Raises
     ------
@@ -115,10 +117,13 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
             raise ValueError("Its masks state no size of the image.")
         self._frame_shape = field_of(found)  # its own inverse
         self._traces, self.series, self._clock = traces_of(self.nwbfile, table, self._given_rate)
-        for key, (values, description) in properties_of(table).items():
+        has_weights = self._pixels is None or len(self._pixels.weights) > 0
+        for key, (values, description) in properties_of(table, has_weights).items():
             self.set_property(key, values, self._roi_ids, description=description)
-        images = summary_images(self.nwbfile, table, self._frame_shape) if has_images else {}
-        self._summary_images = images
+        self.images = summary_images(self.nwbfile, table, self._frame_shape) if has_images else {}
+        self._summary_images = {
+            name: np.asarray(image.data[:]).T for name, image in self.images.items()
+        }
 
     def get_frame_shape(self) -> tuple[int, ...]:
         """Return (rows, columns[, planes])."""

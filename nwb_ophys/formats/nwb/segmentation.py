@@ -81,6 +81,8 @@ class NwbSegmentationInterface(SegmentationInterface):
                 fields["description"] = f"The traces '{place}' of the source file."
             container = ophys.setdefault("DfOverF" if kind == "dff" else "Fluorescence", {})
             container.setdefault("PlaneSegmentation", {})[kind] = fields
+        if self.extractor.images:
+            ophys["SegmentationImages"] = _stated_images(self.extractor.images)
         return {**session_of(self.extractor.nwbfile), "Ophys": ophys}
 
     @classmethod
@@ -104,6 +106,21 @@ class NwbSegmentationInterface(SegmentationInterface):
         if source.get(argument) is not None:
             return [Part(arguments={"file_path": path})]
         return named_parts(unique_names(_tables(listed)), argument, file_path=path)
+
+
+def _stated_images(images: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the descriptions and resolutions of images, and the description of their container."""
+    entries = {
+        name: stated(image, models.SummaryImage, ("name",)) for name, image in images.items()
+    }
+    for entry in entries.values():
+        if entry.get("description", _NONE) == _NONE:
+            entry.pop("description", None)
+    found: dict[str, Any] = {"PlaneSegmentation": entries}
+    texts = {image.parent.description for image in images.values()}
+    if len(texts) == 1 and not texts & {None, "", _NONE}:
+        found["description"] = texts.pop()
+    return found
 
 
 def _is_renamed(series: Any, kind: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from nwb_ophys.errors import CorruptSourceError, first_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.storage import check_complete
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
+from nwb_ophys.writers.roi_columns import CENTROIDS, OWN_CENTROIDS
 
 _MASKS = ("image_mask", "pixel_mask", "voxel_mask")
-# Columns that become properties of another name, and columns that follow from the masks.
+# Columns that become properties of another name.
 _ACCEPTANCE = {
     "accepted": "is_accepted",
     "is_accepted": "is_accepted",
@@ -24,7 +25,6 @@ _ACCEPTANCE = {
 }
 # Columns with the result of a classifier, which state acceptance where no other column does.
 _CLASSIFIED = ("iscell", "is_cell")
-_LEFT_OUT = ("ROICentroids",)
 _MOST_LISTED = 5
 # Properties that state acceptance, which columns of such a name need not do.
 _PROPERTIES = {"is_accepted", "is_rejected", "iscell"}
@@ -33,6 +33,33 @@ _PROPERTIES = {"is_accepted", "is_rejected", "iscell"}
 def mask_name(table: Any) -> str:
     """Return the form of a table's masks; the first of several, which are equivalent."""
     return next(name for name in _MASKS if name in table.colnames)
+
+
+# Descriptions that NeuroConv gives to its own columns, beside which pynwb's stand for masks.
+_OF_NEUROCONV = {
+    "roi_name": "The unique identifier for each ROI.",
+    "ROICentroids": "The x, y, (z) centroids of each ROI.",
+}
+_OF_PYNWB = {
+    "pixel_mask": "Pixel masks for each ROI",
+    "voxel_mask": "Voxel masks for each ROI",
+}
+
+
+def has_rows_as_x(descriptions: Mapping[str, str], mask: str) -> bool:
+    """Return whether NeuroConv wrote the lists of pixels of a table: their x is the row.
+
+    Its movies, image masks and summary images have the column as x.
+
+    Parameters
+    ----------
+    descriptions : mapping of str to str
+        Those of the columns of the table.
+    mask : str
+        The form of the masks.
+    """
+    is_its_own = any(descriptions.get(name) == text for name, text in _OF_NEUROCONV.items())
+    return is_its_own and descriptions.get(mask, "") == _OF_PYNWB.get(mask)
 
 
 def is_of_suite2p(table: Any) -> bool:
@@ -93,13 +120,21 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
             f"'{table.name}' has {len(ends)} lists of {len(columns[-1])} pixels for "
             f"{len(table.id)} ROIs, the last of which ends at {ends[-1] if len(ends) else 0}."
         )
+    for axis, column in zip(names, columns, strict=False):
+        odd = column[column != np.floor(column)] if column.dtype.kind == "f" else column[:0]
+        if len(odd):
+            raise CorruptSourceError(
+                f"'{table.name}' has a pixel at {axis} = {odd[0]:g}; coordinates of pixels must be "
+                "whole numbers, from 0."
+            )
     coordinates = tuple(column.astype(np.int32) for column in columns[:-1])
+    coordinates = _columns_as_x(table, mask, coordinates, field)
     needed = tuple(int(axis.max()) + 1 if len(axis) else 1 for axis in coordinates)
     if field is None:
         field = needed
         warnings.warn(
             f"The file does not state how large the field of '{table.name}' is; it is taken to be "
-            f"{needed} (x, y) pixels, as its masks need.",
+            f"{needed} ({', '.join(names)}) pixels, as its masks need.",
             UserWarning,
             stacklevel=5,
         )
@@ -112,6 +147,28 @@ def pixels_of(table: Any, mask: str, field: tuple[int, ...] | None) -> PixelList
         field_shape=field,
         image_dtype=columns[-1].dtype if columns[-1].dtype.kind == "f" else np.float32,
     )
+
+
+def _columns_as_x(
+    table: Any, mask: str, coordinates: tuple[NDArray[Any], ...], field: tuple[int, ...] | None
+) -> tuple[NDArray[Any], ...]:
+    """Return coordinates in which x is the column, also for lists of NeuroConv, with a note."""
+    x, y, *rest = coordinates
+    turned = (y, x, *rest)
+    fits = field is None or all(
+        not len(axis) or axis.max() < size for axis, size in zip(turned, field, strict=True)
+    )
+    descriptions = {column.name: str(column.description) for column in table.columns}
+    if not has_rows_as_x(descriptions, mask) or not fits:
+        return coordinates
+    warnings.warn(
+        f"'{table.name}' was written by NeuroConv, which calls the row x in lists of pixels, but "
+        "not in movies and images. Its masks are read with x and y exchanged, as they lie on the "
+        "movie.",
+        UserWarning,
+        stacklevel=6,
+    )
+    return turned
 
 
 def _columns(target: Any, names: Sequence[str]) -> list[NDArray[Any]]:
@@ -139,20 +196,34 @@ def _swapped(table: Any, coordinates: Any, needed: Any, field: Any) -> Any:
     )
 
 
-def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
-    """Return values and description of the columns other than masks, by name of the property."""
+def properties_of(table: Any, has_weights: bool = True) -> dict[str, tuple[NDArray[Any], str]]:
+    """Return values and description of the columns other than masks, by name of the property.
+
+    Centroids are left out where this package computed them of masks, from which they follow.
+
+    Parameters
+    ----------
+    table : pynwb.ophys.PlaneSegmentation
+    has_weights : bool
+        False for lists of pixels that are all empty, as of a file that was written without masks.
+    """
     found: dict[str, tuple[NDArray[Any], str]] = {}
     left_out = []
     for name in table.colnames:
-        if name in _MASKS or name in _LEFT_OUT:
+        if name in _MASKS:
             continue
         column = table[name]
+        is_own = str(getattr(column, "description", "")).startswith(OWN_CENTROIDS)
+        if name == CENTROIDS and is_own and has_weights:
+            continue
         data = check_stored(column.data)
         is_plain = type(column).__name__ in ("VectorData", "EnumData") and not _refers(data)
         if not is_plain:
             left_out.append(name)
             continue
         values = np.asarray(data[:])
+        if type(column).__name__ == "EnumData":
+            values = _names_of(column, values)
         if values.dtype.kind == "O":
             values = np.array([_text(value) for value in values])
         if name == "iscell" and values.ndim == 2 and values.shape[1] == 2:  # Suite2p's own export
@@ -168,6 +239,16 @@ def properties_of(table: Any) -> dict[str, tuple[NDArray[Any], str]]:
             stacklevel=4,
         )
     return with_acceptance(found)
+
+
+def _names_of(column: Any, values: NDArray[Any]) -> NDArray[Any]:
+    """Return the elements of a column of choices, which stores their positions."""
+    names = np.asarray(check_stored(column.elements.data)[:])
+    if len(values) and not 0 <= values.min() <= values.max() < len(names):
+        raise CorruptSourceError(
+            f"The column '{column.name}' has the value {values.max()}, of {len(names)} elements."
+        )
+    return names[values.astype(np.int64)]
 
 
 def with_acceptance(
@@ -216,7 +297,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def summary_images(nwbfile: Any, table: Any, frame_shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+def summary_images(nwbfile: Any, table: Any, frame_shape: Sequence[int]) -> dict[str, Any]:
     """Return the gray images in processing modules that show the field of a table.
 
     They do so if they have its size, and all tables of the file lie in one plane. Warns of others.
@@ -227,7 +308,7 @@ def summary_images(nwbfile: Any, table: Any, frame_shape: Sequence[int]) -> dict
     for name, image in _gray_images(nwbfile).items():
         if is_one_plane and tuple(np.shape(image.data))[::-1] == tuple(frame_shape):
             check_complete(image.data)
-            found[name] = np.asarray(image.data[:]).T
+            found[name] = image
         else:
             others.append(f"'{image.parent.name}/{image.name}'")
     if others:

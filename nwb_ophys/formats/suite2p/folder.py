@@ -15,6 +15,7 @@ from nwb_ophys.extractors.ranges import check_stated_rate
 from nwb_ophys.filetypes.npy import load_npy
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
 from nwb_ophys.formats.suite2p.fall import FallFile, holds_results, variable_shapes
+from nwb_ophys.formats.suite2p.statistics import single_number
 from nwb_ophys.paths import PathProbe
 
 ROI_FILES = ("ops.npy", "stat.npy")
@@ -418,6 +419,17 @@ def recorded_channel(channel: str, ops: Mapping[str, Any]) -> int | None:
     if ops.get("nchannels", 1) != 2 or functional not in (1, 2):
         return None
     return int(functional if channel == "chan1" else 3 - functional)
+
+
+def place_of(ops: Mapping[str, Any], plane: str) -> str:
+    """Return a sentence on where the field of a plane lies, such as a region of a mesoscope.
+
+    Empty where the settings do not state it, and for the view of all planes itself.
+    """
+    row, column = (single_number(ops.get(name)) for name in ("dy", "dx"))
+    if plane == _COMBINED or not np.isfinite([row, column]).all():
+        return ""
+    return f" Its field begins at row {row:g} and column {column:g} of the view of all planes."
 
 
 def plane_number(plane: str) -> int | None:

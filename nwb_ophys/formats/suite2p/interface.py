@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
-from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError, first_named
+from nwb_ophys.errors import OptionError, SourceArgumentError, SourceError
+from nwb_ophys.filetypes.files import warn_of_others
 from nwb_ophys.formats.suite2p.folder import (
     MOVIE_FILES,
     ROI_FILES,
@@ -22,6 +23,7 @@ from nwb_ophys.formats.suite2p.folder import (
     missing_planes,
     movies_not_read,
     part_of,
+    place_of,
     plane_names,
     plane_number,
     planes_left_out,
@@ -52,8 +54,6 @@ from nwb_ophys.writers.original_files import OriginalFiles
 if TYPE_CHECKING:
     from pynwb import NWBFile
 
-_MOST_LISTED = 5
-
 
 @attrs.frozen(kw_only=True)
 class Suite2pSource:
@@ -74,13 +74,18 @@ class Suite2pMovieSource(Suite2pSource):
     allow_truncated: bool = allow_truncated_argument()
 
 
+_CORRECTED = (
+    "Mean over time of each pixel of the second channel, corrected by Suite2p for "
+    "bleed-through from the first channel."
+)
 _IMAGES = {
     "enhanced": "Mean over time of each pixel, with contrast enhanced by Suite2p.",
     "maximum": "Maximum over time of each pixel of the binned and filtered movie in which Suite2p "
     "looked for ROIs.",
     "correlation": "Suite2p's correlation map: correlation of each pixel with its neighbours.",
-    "corrected": "Mean over time of each pixel of the second channel, corrected by Suite2p for "
-    "bleed-through from the first channel.",
+    "corrected": _CORRECTED,
+    "mean_second_channel": "Mean over time of each pixel of the second channel.",
+    "corrected_second_channel": _CORRECTED,
 }
 
 
@@ -102,7 +107,8 @@ class Suite2pSegmentationInterface(SegmentationInterface):
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""
-        description = f"ROIs that Suite2p found in {_what(self.extractor)}."
+        where = place_of(self.extractor.options, self.extractor.plane_name)
+        description = f"ROIs that Suite2p found in {_what(self.extractor)}.{where}"
         segmentation = {"plane_segmentations": [{"description": description}]}
         there = self.extractor.get_images_dict()
         images = {name: {"description": _IMAGES[name]} for name in there if name in _IMAGES}
@@ -199,7 +205,8 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
     def describe(self) -> Mapping[str, Any]:
         """Return what the output states of itself: nothing of the microscope."""
         state = "after" if self.extractor.is_registered else "without"
-        description = f"Movie of {_what(self.extractor)}, {state} registration by Suite2p."
+        where = place_of(self.extractor.options, self.extractor.plane_name)
+        description = f"Movie of {_what(self.extractor)}, {state} registration by Suite2p.{where}"
         return {"Ophys": {self.photon_series_type: [{"description": description}]}}
 
     def part(self) -> str:
@@ -380,17 +387,6 @@ def _warn_of_movies(folder: Path, planes: Sequence[str]) -> None:
         )
 
 
-def _warn_of_others(folder: Path, planes: Sequence[str]) -> None:
-    names = arrays_of_others(folder, planes)
-    if names:
-        warnings.warn(
-            f"'{folder}' also has {first_named(names, _MOST_LISTED)}, which Suite2p does not write "
-            "under such names. They are left out.",
-            UserWarning,
-            stacklevel=6,
-        )
-
-
 def _warn_of_short(short: Mapping[str, str]) -> None:
     """Warn of planes whose second channel is left out, as it does not fit the first."""
     for reason in short.values():
@@ -415,7 +411,8 @@ def _parts(path: Path, files: tuple[str, ...], source: Mapping[str, Any]) -> lis
     if files == ROI_FILES:
         _warn_of_lacking(folder, [chosen] if chosen in planes else planes)
         _warn_of_movies(folder, [chosen] if chosen in planes else planes)
-        _warn_of_others(folder, [chosen] if chosen in planes else planes)
+        others = arrays_of_others(folder, [chosen] if chosen in planes else planes)
+        warn_of_others(folder, others, "Suite2p", stacklevel=5)
     lacking: set[str] = set()
     short: dict[str, str] = {}
     if len(channels) > 1 and "channel_name" not in source:

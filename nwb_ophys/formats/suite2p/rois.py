@@ -29,10 +29,12 @@ from nwb_ophys.filetypes.npy import load_npy, read_npy_header
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
 from nwb_ophys.formats.suite2p.fall import FallFile
 from nwb_ophys.formats.suite2p.folder import (
+    ROI_FILES,
     bad_frames,
     channel_names,
     num_frames_of_traces,
     placed,
+    planes_without_second_channel,
     read_ops,
     reads_matlab_file,
     stated_deconvolution,
@@ -56,6 +58,12 @@ _IMAGES = {
     "chan2": {"mean": "meanImg_chan2", "corrected": "meanImg_chan2_corrected"},
 }
 
+# Images of a second channel without traces, which are written with those of the first: Suite2p
+# finds labelled cells in the mean of a short recording, which a user may give.
+_IMAGES_ALONE = {
+    "mean_second_channel": "meanImg_chan2",
+    "corrected_second_channel": "meanImg_chan2_corrected",
+}
 _FLAGS = ("iscell.npy", "redcell.npy")
 _MOST_LISTED = 20
 
@@ -292,8 +300,9 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         if self._file is not None:
             stored = self._file.array(name)
             # Suite2p writes two zeros to Fall.mat where it has no flags.
-            is_placeholder = stored is not None and stored.shape == (1, 2) and count != 1
-            stored = None if is_placeholder else stored
+            if stored is not None and stored.shape == (1, 2):
+                is_placeholder = count != 1 or not np.any(np.asarray(stored))
+                stored = None if is_placeholder else stored
         else:
             stored = _load_flags(path) if path.exists() else None
         if stored is None:
@@ -360,7 +369,10 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
 
     def _set_images(self) -> None:
         """Set the images of this channel, each at its position in the whole field."""
-        found = {name: self.options.get(key) for name, key in _IMAGES[self.channel_name].items()}
+        names = dict(_IMAGES[self.channel_name])
+        if planes_without_second_channel(self.folder_path, ROI_FILES, [self.plane_name]):
+            names |= _IMAGES_ALONE
+        found = {name: self.options.get(key) for name, key in names.items()}
         self._summary_images.clear()
         for name, image in found.items():
             if np.ndim(image) and np.size(image):  # absent, or 0 where it was not computed

@@ -23,9 +23,13 @@ STATISTICS: Mapping[str, str] = {
     "npix_soma": "Number of pixels of the soma of the ROI",
     "mrs": "Mean distance of the pixels from the centre of the ROI, in units of Suite2p",
     "mrs0": "Mean distance of as many pixels of a disk from its centre, in units of Suite2p",
+    "chan2_prob": "Probability that the ROI is seen in the second channel",
+    "iplane": "Number of the plane in which the ROI was found, from 0",
+    "manual": "Whether a user drew the ROI in Suite2p: 1 or 0",
 }
 """Descriptions of the numbers, by their names in ``stat.npy``."""
 
+_WHOLE = ("iplane", "manual")
 # Other members of Suite2p and its window: pixels, merges, and what follows from them.
 _OTHERS = frozenset(
     (
@@ -40,8 +44,21 @@ _OTHERS = frozenset(
             "soma_crop",
             "neuropil_mask",
         ),
-        *("ipix_neuropil", "iplane", "imerge", "inmerge", "manual", "chan2_prob", "iscell"),
-        *("redcell", "yext", "xext", "ycirc", "xcirc", "ellipse", "yellipse", "xellipse", "Vmax"),
+        *(
+            "ipix_neuropil",
+            "imerge",
+            "inmerge",
+            "iscell",
+            "redcell",
+            "yext",
+            "xext",
+            "ycirc",
+            "xcirc",
+            "ellipse",
+            "yellipse",
+            "xellipse",
+            "Vmax",
+        ),
     )
 )
 
@@ -54,10 +71,11 @@ def unknown_members(stat: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def statistics_of(
     stat: Sequence[Mapping[str, Any]],
-) -> dict[str, tuple[NDArray[np.float64], str]]:
+) -> dict[str, tuple[NDArray[Any], str]]:
     """Return the numbers of ROIs with their descriptions, by name.
 
-    ROIs that lack a number, such as some of those that a user drew, have NaN.
+    ROIs that lack a number, such as some of those that a user drew, have NaN. Only ROIs that a user
+    drew state that they are.
 
     Parameters
     ----------
@@ -66,13 +84,21 @@ def statistics_of(
     """
     found = {}
     for name, text in STATISTICS.items():
-        values = np.array([_number(roi.get(name)) for roi in stat], dtype=np.float64)
+        values: NDArray[Any] = np.array(
+            [single_number(roi.get(name)) for roi in stat], dtype=np.float64
+        )
+        if name == "manual":
+            values = np.where(values == 0, np.nan, values)  # nobody drew any of them
         if not np.isnan(values).all():
+            values = np.nan_to_num(values) if name == "manual" else values
+            is_whole = name in _WHOLE and bool((values == np.rint(values)).all())
+            values = values.astype(np.int64) if is_whole else values
             found[name] = (values, f"{text} (Suite2p's {name}).")
     return found
 
 
-def _number(value: Any) -> float:
+def single_number(value: Any) -> float:
+    """Return a number, also from an array of one; NaN for anything else."""
     try:
         array = np.asarray(np.nan if value is None else value)
     except ValueError:  # lists of different lengths

@@ -643,3 +643,42 @@ def test_predictions_in_a_column(tmp_path):
     values = np.linspace(0, 1, 5)
     edit_hdf5(path, estimates__cnn_preds=values[:, None])
     np.testing.assert_array_equal(CaimanExtractor(path).get_property("cnn_preds", range(5)), values)
+
+
+def test_arrays_that_others_added_are_named(tmp_path):
+    """Fault: they were left out without a word."""
+    path = _write(tmp_path)
+    edit_hdf5(
+        path,
+        estimates__my_events=np.ones((5, 20)),
+        estimates__noisyC=np.ones((7, 20)),  # of CaImAn's online algorithm
+        estimates__setting=np.ones(2),
+    )
+    with pytest.warns(UserWarning, match="also has 'estimates/my_events', which is not read from"):
+        CaimanSegmentationInterface(path)
+
+
+def test_eccentricities_are_a_column_and_shifts_are_named(tmp_path):
+    """Fault: both were left out without a word."""
+    path = _write(tmp_path)
+    edit_hdf5(path, estimates__ecc=np.arange(5.0), estimates__shifts=np.ones((20, 2)))
+    with pytest.warns(UserWarning, match="shifts holds those of CaImAn's motion correction"):
+        extractor = CaimanExtractor(path)
+    assert extractor.get_property("eccentricity", [4, 0]).tolist() == [4.0, 0.0]
+
+
+def test_a_pixel_that_a_column_names_twice_has_the_sum(tmp_path):
+    """Fault: images had one of both weights, lists of pixels both."""
+    path = _write(tmp_path, accepted=[0])
+    with h5py.File(path, "a") as file:
+        matrix = {name: file[f"estimates/A/{name}"][()] for name in ("data", "indices", "indptr")}
+        matrix["indices"] = np.insert(matrix["indices"], 0, matrix["indices"][0])
+        matrix["data"] = np.insert(matrix["data"], 0, 0.25)
+        matrix["indptr"][1:] += 1
+        for name, values in matrix.items():
+            del file[f"estimates/A/{name}"]
+            file[f"estimates/A/{name}"] = values
+    extractor = CaimanExtractor(path)
+    (pixels,), images = extractor.get_roi_pixel_masks([0]), extractor.get_roi_image_masks([0])
+    assert len({(row, column) for row, column, _ in pixels}) == len(pixels)
+    assert images.sum() == pytest.approx(RECORDING.image_masks()[0].sum() + 0.25, rel=1e-6)

@@ -199,11 +199,43 @@ def test_dff_of_the_components_is_read_and_that_of_others_left_out(tmp_path, ope
     extractor = opened(path)
     np.testing.assert_array_equal(extractor.get_traces_dict()["dff"][:], RECORDING.calcium / 2)
     extractor.close()
-    edit_hdf5(path, results__C_df=np.ones((20, 6)))
+    edit_hdf5(path, results__C_df=np.ones((20, 4)))
     with pytest.warns(
-        UserWarning, match=r"C_df has the shape \(6, 20\), which does not fit 5 components"
+        UserWarning, match=r"C_df has the shape \(4, 20\), which does not fit 5 components"
     ):
         assert "dff" not in opened(path).get_traces_dict()
+
+
+def test_normalised_traces_with_those_of_the_background(tmp_path, opened):
+    """Fault: dff with a row of the background was left out whole, and S_df without a word."""
+    path = write_cnmfe(tmp_path / "a.mat", RECORDING)
+    behind = np.column_stack([RECORDING.calcium / 2, np.ones(20)])
+    edit_hdf5(path, results__C_df=behind, results__S_df=RECORDING.spikes / 3)
+    with pytest.warns(UserWarning, match=r"C_df has the shape \(6, 20\), its rows behind those of"):
+        traces = opened(path).get_traces_dict()
+    np.testing.assert_array_equal(traces["dff"][:], RECORDING.calcium / 2)
+    np.testing.assert_array_equal(traces["deconvolved_df"][:], RECORDING.spikes / 3)
+
+
+@pytest.mark.parametrize("form", ["struct", "variables", "beside"])
+def test_arrays_that_others_added_are_named(tmp_path, form):
+    """Fault: they were left out without a word."""
+    struct = {
+        "A": RECORDING.image_masks().reshape(5, -1).T,
+        "C": RECORDING.calcium.T,
+        "C_raw": RECORDING.fluorescence.T,
+        "Cn": RECORDING.correlation_image(),
+        "Fs": 7.5,
+        "P": {"sn": 1.0},
+    }
+    added = {"quality": np.arange(5.0), "layer": np.array(list("abcde"), object), "note": "x"}
+    contents = struct | added
+    if form != "variables":
+        contents = {"results": struct | (added if form == "struct" else {})}
+    contents |= added if form == "beside" else {}
+    scipy.io.savemat(tmp_path / "a.mat", contents)
+    with pytest.warns(UserWarning, match="a.mat' also has 'quality', 'layer', which are not read"):
+        CnmfeSegmentationInterface(tmp_path / "a.mat")
 
 
 def test_the_field_is_that_of_the_image_where_no_option_says_it(tmp_path, opened):

@@ -406,3 +406,11 @@ def test_metrics_of_each_cell_are_columns(tmp_path, opened):
         extractor = opened(path)
     np.testing.assert_array_equal(extractor.get_property("cellcheck_metrics", range(5)), metrics)
     assert "cellcheck_is_attr_bad" not in extractor.get_property_keys()
+
+
+def test_arrays_that_others_added_are_named(tmp_path):
+    """Fault: they were left out without a word."""
+    path = write_extract(tmp_path / "a.mat", RECORDING)
+    edit_hdf5(path, output__my_labels=np.ones((5, 1)))
+    with pytest.warns(UserWarning, match="also has 'my_labels', which is not read from the output"):
+        ExtractSegmentationInterface(path, sampling_frequency=7.5)

@@ -55,3 +55,14 @@ def test_a_text_of_characters_that_do_not_exist(folder):
     with pytest.raises(ValueError, match="characters that do not exist"):
         check_characters(codes.view("<U3"))
     assert check_characters(np.array(["a\U0010ffff", ""])).tolist() == ["a\U0010ffff", ""]
+
+
+def test_further_stores_are_named(folder):
+    """Fault: they were left out without a word."""
+    shutil.copytree(folder / "C.zarr", folder / "YrA.zarr")
+    (folder / "YrA.zarr" / "C").rename(folder / "YrA.zarr" / "YrA")
+    (folder / "session.nwb.zarr").mkdir()
+    with pytest.warns(
+        UserWarning, match=r"also has 'YrA\.zarr', which is not read from the output"
+    ):
+        nwb_ophys.open(folder)

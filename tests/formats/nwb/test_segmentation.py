@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,16 +10,24 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from pynwb import NWBHDF5IO
+from pynwb import NWBHDF5IO, NWBFile
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage
-from pynwb.ophys import DfOverF, Fluorescence, RoiResponseSeries
+from pynwb.ophys import (
+    DfOverF,
+    Fluorescence,
+    ImageSegmentation,
+    OpticalChannel,
+    PlaneSegmentation,
+    RoiResponseSeries,
+)
 
 import nwb_ophys
 from nwb_ophys import CaimanSegmentationInterface, NwbSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
 from nwb_ophys.formats.nwb.traces import _kind
 from nwb_ophys.registry import detect
+from nwb_ophys.reports.report import gather_report
 from nwb_ophys.testing import simulate_recording, write_caiman, write_nwb
 
 START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
@@ -211,6 +220,53 @@ def test_traces_without_neuropil_are_no_neuropil(series, container, kind):
     assert _kind(one, set()) == kind
 
 
+def test_what_the_file_states_of_its_images_is_kept(tmp_path, cells):
+    """Fault: their descriptions were replaced, and resolutions left out, without a word."""
+    path, out = write_nwb(tmp_path / "r.nwb", recording=cells), tmp_path / "out.nwb"
+    with h5py.File(path, "a") as file:
+        (container,) = (each for each in file["processing/ophys"].values() if "mean" in each)
+        container.attrs["description"] = "Images of week 3."
+        container["mean"].attrs["description"] = "Mean of the first minute."
+        container["mean"].attrs["resolution"] = 2.5
+    nwb_ophys.open(path).run_conversion(out)
+    with h5py.File(out) as file:
+        images = file["processing/ophys/SegmentationImages"]
+        assert images.attrs["description"] == "Images of week 3."
+        assert images["mean"].attrs["description"] == "Mean of the first minute."
+        assert images["mean"].attrs["resolution"] == 2.5
+
+
+def test_centres_of_another_author_are_kept(tmp_path, cells):
+    """Fault: they were replaced by centres that are computed otherwise."""
+    path, out = write_nwb(tmp_path / "r.nwb", recording=cells), tmp_path / "out.nwb"
+    centres = np.arange(10.0).reshape(5, 2) / 3
+    with NWBHDF5IO(path, "a") as io:
+        nwbfile = io.read()
+        table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        table.add_column("ROICentroids", "Centre of mass, (x, y).", data=centres)
+        io.write(nwbfile)
+    nwb_ophys.open(path).run_conversion(out)
+    with h5py.File(out) as file:
+        table = file[f"{TABLES}/PlaneSegmentation"]
+        np.testing.assert_array_equal(table["roi_ROICentroids"], centres)
+        assert table["roi_ROICentroids"].attrs["description"] == "Centre of mass, (x, y)."
+        assert table["ROICentroids"].dtype == int
+
+
+def test_centres_of_a_file_without_masks_are_kept(tmp_path, cells):
+    """Fault: NaN was written in their place."""
+    write_caiman(tmp_path / "a.hdf5", cells)
+    bare, out = tmp_path / "bare.nwb", tmp_path / "out.nwb"
+    source = CaimanSegmentationInterface(tmp_path / "a.hdf5")
+    source.run_conversion(bare, metadata=START, mask_type=None, include_background=False)
+    opened = NwbSegmentationInterface(bare)
+    opened.run_conversion(out)
+    with h5py.File(bare) as before, h5py.File(out) as after:
+        tables = [file[f"{TABLES}/PlaneSegmentation"] for file in (before, after)]
+        np.testing.assert_array_equal(*(table["ROICentroids"] for table in tables))
+        assert "roi_ROICentroids" not in tables[1]
+
+
 def test_images_of_another_size_are_named_and_none_hides_another(tmp_path, cells):
     path = write_nwb(tmp_path / "r.nwb", recording=cells, mask_type="image")
     with NWBHDF5IO(path, "a") as io:
@@ -298,6 +354,96 @@ def test_lists_of_pixels_that_do_not_fit(tmp_path, cells):
         index = file["processing/ophys/ImageSegmentation/PlaneSegmentation/pixel_mask_index"]
         index[-1] = index[-1] - 1
     with pytest.raises(CorruptSourceError, match="lists of"):
+        NwbSegmentationInterface(path)
+
+
+@pytest.mark.filterwarnings("ignore:EnumData is experimental")
+def test_columns_of_choices_have_their_names(tmp_path, cells):
+    """Fault: the positions of the choices were written, and the choices left out without a word."""
+    path, out = write_nwb(tmp_path / "r.nwb", recording=cells), tmp_path / "out.nwb"
+    with NWBHDF5IO(path, "a") as io:
+        nwbfile = io.read()
+        table = nwbfile.processing["ophys"]["ImageSegmentation"]["PlaneSegmentation"]
+        table.add_column(
+            "layer", "Layer of the cell.", data=[2, 0, 1, 0, 2], enum=["L1", "L2", "L5"]
+        )
+        io.write(nwbfile)
+    nwb_ophys.open(path).run_conversion(out)
+    with h5py.File(out) as file:
+        column = file[f"{TABLES}/PlaneSegmentation/layer"]
+        assert column.asstr()[:].tolist() == ["L5", "L1", "L2", "L1", "L5"]
+
+
+def write_as_neuroconv(path: Path, cells: Any, **columns: str) -> None:
+    """Write masks of pixels as (row, column, weight), which NeuroConv takes from roiextractors."""
+    nwbfile = NWBFile("d", "i", datetime(2024, 5, 17, tzinfo=timezone.utc))
+    channel = OpticalChannel(name="c", description="d", emission_lambda=500.0)
+    plane = nwbfile.create_imaging_plane(
+        name="plane",
+        optical_channel=channel,
+        description="d",
+        device=nwbfile.create_device("Scope"),
+        excitation_lambda=900.0,
+        indicator="GCaMP",
+        location="V1",
+    )
+    table = PlaneSegmentation(name="cells", description="Cells.", imaging_plane=plane)
+    for name, text in columns.items():
+        table.add_column(name, text)
+    for mask in cells.pixel_masks:
+        table.add_roi(pixel_mask=[tuple(row) for row in mask], **dict.fromkeys(columns, "0"))
+    module = nwbfile.create_processing_module("ophys", "d")
+    module.add(ImageSegmentation(plane_segmentations=[table]))
+    image = GrayscaleImage(name="mean", data=np.zeros((58, 58)))  # the field is square
+    module.add(Images(name="Images", images=[image]))
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwbfile)
+
+
+def test_lists_of_pixels_of_neuroconv_lie_on_the_movie(tmp_path, cells):
+    """Fault: in square fields, masks were read with rows for columns, without a word."""
+    path, out = tmp_path / "r.nwb", tmp_path / "out.nwb"
+    write_as_neuroconv(path, cells, roi_name="The unique identifier for each ROI.")
+    with pytest.warns(UserWarning, match="'cells' was written by NeuroConv, which calls the row x"):
+        interface = NwbSegmentationInterface(path)
+    masks = np.moveaxis(interface.extractor.get_roi_image_masks(), -1, 0)
+    np.testing.assert_allclose(masks[:, :32], cells.image_masks(), rtol=1e-6)
+    pixels = gather_report(path).tables[0].pixels
+    assert "NeuroConv wrote the pixels in" in pixels.note
+    np.testing.assert_array_equal(
+        pixels.lists.coordinates[0], interface.extractor.get_ragged_pixels(range(5)).coordinates[0]
+    )
+    # What this package wrote of it is not turned again.
+    interface.run_conversion(out, mask_type="pixel")
+    again = np.moveaxis(NwbSegmentationInterface(out).extractor.get_roi_image_masks(), -1, 0)
+    np.testing.assert_array_equal(again, masks)
+
+
+def test_lists_of_pixels_of_other_authors_are_read_as_they_are(tmp_path, cells):
+    write_as_neuroconv(tmp_path / "r.nwb", cells, roi_name="Name.")
+    masks = NwbSegmentationInterface(tmp_path / "r.nwb").extractor.get_roi_image_masks()
+    turned = np.moveaxis(masks, -1, 0).swapaxes(1, 2)[:, :32]
+    np.testing.assert_allclose(turned, cells.image_masks(), rtol=1e-6)
+
+
+def test_pixels_between_pixels_are_refused(tmp_path, cells):
+    """Fault: their coordinates were cut off without a word."""
+    path = write_nwb(tmp_path / "r.nwb", recording=cells)
+    with h5py.File(path, "a") as file:
+        table = file[f"{TABLES}/PlaneSegmentation"]
+        pixels, stated = table["pixel_mask"][:], dict(table["pixel_mask"].attrs)
+        fields = [("x", "f4"), ("y", "f4"), ("weight", "f4")]
+        del table["pixel_mask"]
+        table["pixel_mask"] = pixels.astype(fields)
+        table["pixel_mask"].attrs.update(stated)
+        table["pixel_mask_index"].attrs["target"] = table["pixel_mask"].ref
+    NwbSegmentationInterface(path)
+    with h5py.File(path, "a") as file:
+        pixels["x"][3] = 0
+        changed = pixels.astype(fields)
+        changed["x"][3] = 2.5
+        file[f"{TABLES}/PlaneSegmentation/pixel_mask"][:] = changed
+    with pytest.raises(CorruptSourceError, match=r"a pixel at x = 2\.5; coordinates of pixels"):
         NwbSegmentationInterface(path)
 
 

@@ -229,3 +229,13 @@ def test_the_settings_are_read_without_the_traces(tmp_path, monkeypatch):
     )
     assert Suite2pSegmentationInterface.movie_files(folder) == ["recording.tif"]
     assert [list(each["variable_names"]) for each in asked] == [["ops"]]
+
+
+def test_flags_that_are_absent_of_a_single_roi(tmp_path):
+    """Fault: Suite2p's zeros in their place were read as the flags of the ROI."""
+    recording = simulate_recording(num_samples=12, num_cells=1)
+    folder = write_suite2p(tmp_path, recording, iscell=[[False]])
+    _write_fall(folder / "plane0", "5")
+    extractor = Suite2pSegmentationInterface(folder).extractor
+    assert extractor.get_property("iscell", [0]).tolist() == [0]
+    assert "redcell" not in extractor.get_property_keys()

@@ -431,6 +431,6 @@ def test_arrays_and_values_that_another_program_added(folder):
         roi["layer"] = 2
     np.save(folder / "plane0" / "stat.npy", stat)
     notes = _notes(folder)
-    assert any(f"'{folder}' also has 'plane1/dff.npy', which Suite2p" in each for each in notes)
+    assert any(f"'{folder}' also has 'plane1/dff.npy', which is not read" in each for each in notes)
     assert any("stat.npy': 'layer' of its ROIs are not written by" in each for each in notes)
     assert len(notes) == 2

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from nwb_ophys import Suite2pSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.suite2p.folder import channel_names, find_suite2p_folder, plane_names
 from nwb_ophys.formats.suite2p.rois import MendedSuite2pExtractor
@@ -156,6 +157,43 @@ def test_no_rois_are_none(tmp_path):
     assert extractor.get_num_samples() == 20
 
 
+def test_where_the_field_of_a_region_lies_is_stated(folder):
+    """Fault: the place of a mesoscope's region was left out without a word."""
+    _edit(folder / "plane0" / "ops.npy", lambda ops: ops.update(dy=np.array([12]), dx=40))
+    interface = Suite2pSegmentationInterface(folder)
+    (table,) = interface.get_metadata()["Ophys"]["ImageSegmentation"]["plane_segmentations"]
+    assert table["description"].endswith(
+        " Its field begins at row 12 and column 40 of the view of all planes."
+    )
+
+
+def test_images_of_a_second_channel_without_traces_are_written(folder):
+    """Fault: they were left out without a word."""
+    plane = folder / "plane0"
+    (plane / "F_chan2.npy").unlink()
+    mean = np.load(plane / "ops.npy", allow_pickle=True).item()["meanImg_chan2"]
+    interface = Suite2pSegmentationInterface(folder)
+    np.testing.assert_array_equal(
+        interface.extractor.get_images_dict()["mean_second_channel"], mean
+    )
+    images = interface.get_metadata()["Ophys"]["SegmentationImages"]["PlaneSegmentation"]
+    assert "of the second channel" in images["mean_second_channel"]["description"]
+
+
+def test_which_rois_a_user_drew_is_a_column(folder):
+    """Fault: it was left out without a word."""
+    path = folder / "plane0" / "stat.npy"
+    stat = np.load(path, allow_pickle=True)
+    stat[1]["manual"], stat[2]["manual"] = 1, 0
+    np.save(path, stat, allow_pickle=True)
+    drawn = _open(folder).get_property("manual", range(len(stat)))
+    assert drawn.tolist() == [0, 1, *[0] * (len(stat) - 2)]
+    assert drawn.dtype == np.int64
+    del stat[1]["manual"]
+    np.save(path, stat, allow_pickle=True)
+    assert "manual" not in _open(folder).get_property_keys()
+
+
 # --- real files ---------------------------------------------------------------------------------
 
 
@@ -176,6 +214,16 @@ def test_real_output_of_two_planes_and_channels(data_folder, plane, channel):
     for name in ("iscell", "redcell"):
         flags = np.load(folder / plane / f"{name}.npy")
         np.testing.assert_array_equal(extractor.get_property(name, range(len(stat))), flags[:, 0])
+
+
+def test_planes_of_the_rois_of_the_combined_view(data_folder, tmp_path):
+    """Fault: they were left out without a word."""
+    source = data_folder / "suite2p" / "two_planes_two_channels" / "combined"
+    shutil.copytree(source, tmp_path / "combined")
+    extractor = _open(tmp_path, plane="combined")
+    planes = extractor.get_property("iplane", range(40))
+    assert planes.dtype == np.int64
+    assert planes.tolist() == [0] * 15 + [1] * 25
 
 
 def test_real_output_of_suite2p_1(data_folder):
