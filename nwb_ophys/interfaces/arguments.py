@@ -32,7 +32,7 @@ from nwb_ophys.metadata import (
     validate,
 )
 from nwb_ophys.outside import check_links_in, require_ordinary
-from nwb_ophys.remote.paths import RemotePath, as_path, not_read
+from nwb_ophys.remote.paths import RemotePath, as_path, list_given, not_read
 
 Arguments = TypeVar("Arguments")
 
@@ -130,6 +130,7 @@ def check_paths(paths: Iterable[Path], *, reads_ranges: bool) -> None:
     for path in paths:
         if isinstance(path, RemotePath) and not reads_ranges:
             raise not_read(path)
+        list_given(path)
         if not path.exists():
             raise not_found(path)
         require_ordinary(path)

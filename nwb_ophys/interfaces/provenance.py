@@ -21,7 +21,7 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.witness import Witness
 from nwb_ophys.remote.paths import RemotePath, as_path, walk
-from nwb_ophys.remote.reading import changed_since
+from nwb_ophys.remote.reading import changed_since, stated_version
 from nwb_ophys.remote.shortening import Shortener, absolute_path
 from nwb_ophys.shell_words import joined
 from nwb_ophys.storage.backends.base import Backend
@@ -46,6 +46,8 @@ class SourceFile:
     size: int
     modified_ns: int
     version: int
+    stated_version: str = ""
+    """Version of an object of a store, as the store states it; empty on a disk."""
     is_stated: bool
     """Whether the interface names the file, not only its folder."""
 
@@ -223,6 +225,8 @@ class ConversionProvenance(Provenance):
                 "is_sampled": not self._sampling.is_whole(each.size),
                 "is_read": each.is_stated or str(each.path) in opened,
             }
+            if each.stated_version:
+                entry["version"] = each.stated_version
             if _has_changed(each):
                 entry["has_changed"] = True
             found.append(entry)
@@ -318,6 +322,7 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
             size=found.st_size,
             modified_ns=found.st_mtime_ns,
             version=found.st_ino,
+            stated_version=stated_version(path) if isinstance(path, RemotePath) else "",
             is_stated=is_stated,
         )
 

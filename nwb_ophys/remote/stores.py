@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -71,6 +72,33 @@ class Store:
     def read(self, start: int, stop: int) -> Answer:
         """Return bytes of the object with its version."""
         return read_answer(self.fs, self.path, start, stop)
+
+    def find(self) -> Iterable[dict[str, Any]]:
+        """Return facts about all objects below the path.
+
+        fsspec leaves out the folders that cannot be listed, in stores whose packages do not list
+        them in another way. They are listed one by one here, so that each failure is an error.
+        """
+        bases = require_package("fsspec", "remote"), require_package("fsspec.asyn", "remote")
+        own, names = type(self.fs), (("AbstractFileSystem", "find"), ("AsyncFileSystem", "_find"))
+        walks = [
+            getattr(own, name, None) is getattr(getattr(base, kind), name)
+            for base, (kind, name) in zip(bases, names, strict=True)
+        ]
+        if not any(walks):
+            found = retried(lambda: self.fs.find(self.path, detail=True))
+            return found.values()  # type: ignore[no-any-return]
+        return self._walked()
+
+    def _walked(self) -> Iterator[dict[str, Any]]:
+        waiting = [self.path]
+        while waiting:
+            folder = waiting.pop()
+            for info in retried(functools.partial(self.fs.ls, folder, detail=True)):
+                if info["type"] != "directory":
+                    yield info
+                elif str(info["name"]).strip("/") != folder.strip("/"):  # itself, as a marker
+                    waiting.append(str(info["name"]))
 
     def read_all(self, sizes: Mapping[str, int]) -> dict[str, Answer]:
         """Return the contents of several objects by path, which are requested at once."""
