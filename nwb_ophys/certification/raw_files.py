@@ -103,7 +103,7 @@ class RawFiles:
                 missing.append(str(each.path))
                 continue
             self.found[each.path] = path
-            self.is_sampled |= each.is_sampled
+            self.is_sampled |= each.is_sampled or (each.hash is None and bool(each.version))
             if each.has_changed:
                 moved.append(str(each.path))
             if not self._is_same(path, each):
@@ -179,7 +179,7 @@ class RawFiles:
         if isinstance(path, RemotePath) and recorded.version == stated_version(path) != "":
             return True  # the very object that was read
         if recorded.hash is None:
-            return False
+            return bool(recorded.version)  # of a folder in a store, only some objects are hashed
         key = (path, recorded.sampling)
         if key not in self._hashes:
             try:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.filetypes.files import COPY_AGAIN, require_file, unreadable_file
+from nwb_ophys.filetypes.mapped import mapped_rows
 from nwb_ophys.filetypes.pickles import load_pickle, unsafe_pickle
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.outside import check_file
-from nwb_ophys.remote.arrays import StoredRows, whole_array
+from nwb_ophys.remote.arrays import whole_array
 from nwb_ophys.remote.paths import RemotePath
 
 # An array of this size never compresses so well.
@@ -128,9 +129,7 @@ def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> Any:
 def _frames(path: Path, header: NpyHeader, shape: tuple[int, ...]) -> Any:
     if header.is_fortran or len(shape) < 2 or not all(shape):
         return load_npy(path)
-    if isinstance(path, RemotePath):
-        return StoredRows(path, header.dtype, shape, header.offset)
-    return np.memmap(path, header.dtype, "r", offset=header.offset, shape=shape)
+    return mapped_rows(path, header.dtype, shape, header.offset)
 
 
 def check_characters(values: NDArray[Any]) -> NDArray[Any]:

@@ -33,7 +33,7 @@ from nwb_ophys.timing import utc_time
 
 # Files of a folder; those of a larger one are not listed.
 MOST_FILES = 100_000
-# Objects of a folder in a store that are hashed.
+# Objects in stores that are hashed.
 _MOST_HASHED = 500
 _LARGEST_ARRAY = 1_000
 
@@ -345,15 +345,13 @@ def _companions(interface: Any, files: Sequence[Path]) -> Iterator[Path]:
 
 
 def _hashed(files: Sequence[SourceFile]) -> list[Path]:
-    """Return the files that are hashed; of those in a folder of an object store only some.
+    """Return the files that are hashed; of those in object stores only some.
 
-    Each of them is at least one request.
+    Each of them is at least one request, and the record states its version.
     """
-    found = [each.path for each in files if each.is_stated or not _is_remote(each)]
-    return (
-        found
-        + [each.path for each in files if not each.is_stated and _is_remote(each)][:_MOST_HASHED]
-    )
+    found = [each.path for each in files if not _is_remote(each)]
+    remote = sorted(filter(_is_remote, files), key=lambda each: not each.is_stated)
+    return found + [each.path for each in remote[:_MOST_HASHED]]
 
 
 def _is_remote(file: SourceFile) -> bool:

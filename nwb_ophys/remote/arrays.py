@@ -42,14 +42,29 @@ class StoredRows:
         The first axis is the slowest in the object.
     offset : int
         Position of the first number, in bytes.
+    field : str
+        Name of the field that is returned, if the type is one of records, one for each row.
     """
 
     def __init__(
-        self, path: RemotePath, dtype: np.dtype[Any], shape: Sequence[int], offset: int = 0
+        self,
+        path: RemotePath,
+        dtype: np.dtype[Any],
+        shape: Sequence[int],
+        offset: int = 0,
+        field: str = "",
     ) -> None:
         self._path, self._offset, self._tag = path, offset, path.stat().st_ino
-        self.dtype, self.shape = np.dtype(dtype), tuple(map(int, shape))
+        self._stored, self._field = np.dtype(dtype), field
+        self._row = tuple(map(int, shape[1:]))
+        kept = self._stored[field] if field else self._stored
+        self.dtype, self.shape = kept.base, (int(shape[0]), *self._row, *kept.shape)
         self.ndim = len(self.shape)
+
+    @property
+    def filename(self) -> str:
+        """URL of the object, as a memory map has the name of its file."""
+        return str(self._path)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -78,16 +93,16 @@ class StoredRows:
     def _rows(self, wanted: NDArray[np.int64]) -> NDArray[Any]:
         rows = np.unique(wanted)
         out = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        size = max(out[:1].nbytes, 1)
-        most = max(PART_BYTES // size, 1)
+        size = int(np.prod(self._row, dtype=np.int64)) * self._stored.itemsize
+        most = max(PART_BYTES // max(size, 1), 1)
         parts = list(_runs(rows, most)) if out.size else []
 
         def fill(part: tuple[int, int]) -> None:
             at, stop = part
             start = self._offset + int(rows[at]) * size
             data = read_range(self._path, start, start + (stop - at) * size, self._tag)
-            own = np.frombuffer(data, self.dtype).reshape(stop - at, *self.shape[1:])
-            out[at:stop] = own
+            own = np.frombuffer(data, self._stored).reshape(stop - at, *self._row)
+            out[at:stop] = own[self._field] if self._field else own
 
         run_all(fill, parts, LARGE_AT_ONCE)
         return out if np.array_equal(rows, wanted) else out[np.searchsorted(rows, wanted)]

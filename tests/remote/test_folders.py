@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import warnings
+from pathlib import Path
 
 import fsspec
 import h5py
@@ -16,8 +17,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
 import nwb_ophys
+from nwb_ophys.certification.verifying import verify
 from nwb_ophys.cli import main
 from nwb_ophys.errors import NwbOphysError, SourceError
+from nwb_ophys.interfaces import provenance
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import formats
 from nwb_ophys.remote import arrays, reading, stores, trees
@@ -33,7 +36,10 @@ from .conftest import KEY, METADATA, SECRET
 from .test_input import _converted, _is_same, _no_blocks_of_before
 
 FOLDERS = ("bruker", "thor", "suite2p", "suite2p-movie", "minian", "minian-movie")
-OTHERS = ("tiff", "scanimage", "ome-tiff", "ndtiff", "micromanager", "metamorph", "femtonics")
+OTHERS = (
+    *("tiff", "scanimage", "ome-tiff", "ndtiff", "micromanager", "metamorph", "femtonics"),
+    *("scanbox", "inscopix", "inscopix-cells", "memmap", "sima"),
+)
 REAL = (
     "bruker/NCCR32_2022_11_03_IntoTheVoid_t_series-005",
     "bruker_linescan/LineScan-02052019-1234-2683",
@@ -115,6 +121,45 @@ def test_contents_are_those_of_the_folder_on_the_disk(memory, sample, name, tmp_
     assert _is_same(local, remote)
     hashes = [{each["hash"] for each in _record(path)["source_files"]} for path in (local, remote)]
     assert hashes[0] == hashes[1]
+
+
+@pytest.mark.parametrize("name", ["numpy", "numpy-segmentation"])
+def test_arrays_in_npy_files(memory, name, tmp_path):
+    raw, written = tmp_path / "raw", []
+    raw.mkdir()
+    hints = write_sample(formats()[name], raw, RECORDING)
+    url = _put(memory, raw)
+    remote = {
+        key: f"{url}/{value.name}" if isinstance(value, Path) else value
+        for key, value in hints.items()
+    }
+    for number, arguments in enumerate((hints, remote)):
+        opened = formats()[name].load()(**arguments)
+        target = tmp_path / f"{number}.nwb"
+        written.append(opened.run_conversion(target, metadata=METADATA, progress=False))
+    assert _is_same(*written)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["npy", "mmap"])
+def test_movies_in_either_order(memory, tmp_path, monkeypatch, order, kind):
+    """An array whose slowest axis is not time is fetched as a whole."""
+    monkeypatch.setattr(arrays, "MOST_IN_MEMORY", 1)
+    values = np.arange(6 * 8 * 5, dtype="<f4").reshape(6, 8, 5)
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    if kind == "npy":
+        path = folder / "movie.npy"
+        np.save(path, np.asarray(values, order=order))
+    else:
+        path = folder / f"memmap_d1_8_d2_5_d3_1_order_{order}_frames_6_.mmap"
+        pixels = values.transpose(0, 2, 1).reshape(6, 40)  # whose first axis is the fastest
+        path.write_bytes((pixels if order == "F" else pixels.T).tobytes())
+    url = _put(memory, folder)
+    for place in (path, f"{url}/{path.name}"):
+        with nwb_ophys.open(place, sampling_frequency=30.0) as opened:
+            np.testing.assert_array_equal(opened.extractor.get_series(), values)
+            np.testing.assert_array_equal(opened.extractor.get_series(2, 4), values[2:4])
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -330,6 +375,21 @@ def test_commands(bucket, sample, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["verify", target, url])
     assert ended.value.code != 0 or "be deleted? Yes" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_downloaded", [False, True])
+def test_objects_without_a_hash_in_the_record(memory, sample, tmp_path, monkeypatch, is_downloaded):
+    """Of the objects of a folder only some are hashed; others have a version."""
+    monkeypatch.setattr(provenance, "_MOST_HASHED", 2)
+    folder, _ = sample("bruker")
+    url = _put(memory, folder)
+    written = _converted(url, tmp_path / "a.nwb", {})
+    files = _record(written)["source_files"]
+    assert sum(each["hash"] is not None for each in files) == 2
+    assert all(each["version"] for each in files)
+    report = verify(written, folder if is_downloaded else url)
+    assert report.answer.is_yes, report.answer
+    assert report.answer.is_sampled
 
 
 def _decision(lab):

@@ -21,7 +21,6 @@ from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage import check_complete
 from nwb_ophys.storage.backends.zarr_claims import check_chunks_of, check_header, opening_array
-from nwb_ophys.storage.backends.zarr_guarded import reading_store
 from nwb_ophys.storage.backends.zarr_parts import absent_chunks
 
 _HEADERS = (".zarray", "zarr.json")
@@ -172,8 +171,10 @@ def _is_slice(part: Any) -> bool:
 
 
 def _open(folder: Path) -> Any:
-    zarr = require_package("zarr", "minian")
+    # Imported here, with asyncio, which detection does without.
+    from nwb_ophys.storage.backends.zarr_guarded import reading_store
 
+    zarr = require_package("zarr", "minian")
     if not any((folder / name).is_file() for name in _HEADERS):
         return None
     with opening_array(folder):

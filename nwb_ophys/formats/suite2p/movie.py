@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+from nwb_ophys.filetypes.mapped import mapped_rows
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.suite2p.folder import num_frames_of_traces, raw_file_names, read_ops
 from nwb_ophys.outside import check_file
 from nwb_ophys.remote.arrays import StoredRows
-from nwb_ophys.remote.paths import RemotePath, as_path
+from nwb_ophys.remote.paths import as_path
 
 _FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
 _PIXEL = np.dtype("<i2")
@@ -206,6 +207,4 @@ def _map(path: Path, ops: dict[str, Any], allow_truncated: bool) -> Any:
         shape = (count, *shape[1:])
     if not needed:
         return np.zeros(shape, _PIXEL)
-    if isinstance(path, RemotePath):
-        return StoredRows(path, _PIXEL, shape)
-    return np.memmap(path, _PIXEL, "r", shape=shape)
+    return mapped_rows(path, _PIXEL, shape)
