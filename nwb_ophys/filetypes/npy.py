@@ -156,7 +156,7 @@ def check_npz(path: Path) -> None:
     ValueError, OSError, zipfile.BadZipFile
         With the member and its sizes; or when the file is no archive.
     """
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as opened, zipfile.ZipFile(opened) as archive:
         for member in archive.infolist():
             size, packed = member.file_size, member.compress_size
             if size > max(_LARGE_MEMBER, packed * _DENSEST_MEMBER):

@@ -115,13 +115,21 @@ def open_store(remote: RemotePath) -> Store:
     """
     fsspec = require_package("fsspec", "remote")
     try:
-        fs, path = fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
+        fs, path = _opened(fsspec, remote.url)
     except ImportError as error:
         raise MissingPackageError(
             f"'{remote}' cannot be opened: {error}. Install that package, as with pip install "
             "s3fs for s3:// or pip install gcsfs for gs://."
         ) from None
     return Store(remote, fs, str(path).rstrip("/"))
+
+
+def _opened(fsspec: Any, url: str) -> tuple[Any, str]:
+    if "::" not in url:
+        return fsspec.core.url_to_fs(url, use_listings_cache=False)  # type: ignore[no-any-return]
+    # fsspec takes two colons for a chain of file systems; here they are part of a name.
+    cls = fsspec.get_filesystem_class(url.partition("://")[0])
+    return cls(**cls._get_kwargs_from_urls(url), use_listings_cache=False), cls._strip_protocol(url)
 
 
 @contextmanager

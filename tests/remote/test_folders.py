@@ -438,6 +438,53 @@ def test_a_batch_asks_a_store_once_about_each_place(memory, sample, tmp_path, mo
     assert len(asked) == len(set(asked)) == 2
 
 
+@pytest.fixture
+def times(memory, tmp_path):
+    """A movie, and files of the times of its frames."""
+    folder, stated = tmp_path / "raw", np.arange(20) / 10 + 5
+    folder.mkdir()
+    np.save(folder / "movie.npy", np.zeros((20, 24, 34), "u2"))
+    np.savez(folder / "a.npz", times=stated, other=stated * 2)
+    (folder / "b.csv").write_text("time,x\n" + "".join(f"{each},1\n" for each in stated))
+    with h5py.File(folder / "c.h5", "w") as file:
+        file["times"] = stated
+    return _put(memory, folder)
+
+
+@pytest.mark.parametrize("name", ["a.npz::times", "b.csv::time", "c.h5::times"])
+def test_times_in_a_store(times, tmp_path, name):
+    arguments = ["convert", f"{times}/movie.npy", "-o", str(tmp_path / "a.nwb"), "--no-progress"]
+    start = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "--times", f"{times}/{name}", "--set", start])
+    assert ended.value.code == 0
+    with h5py.File(tmp_path / "a.nwb") as file:
+        found = file["acquisition/TwoPhotonSeries/starting_time"]
+        assert (found[()], found.attrs["rate"]) == (5.0, 10.0)
+
+
+def test_times_of_a_batch_in_a_store(memory, times, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lab = {
+        "output": f"{tmp_path}/{{subject_id}}.nwb",
+        "metadata": METADATA,
+        "times": f"{times}/b.csv::time",
+        "sessions": [{"paths": [f"{times}/movie.npy"], "subject_id": "M1"}],
+    }
+    (session,) = sessions_of(lab)
+    state = run_session(session, Share(workers=0, buffer_gb=0.1))
+    assert state.state == "done", state.reason
+    assert _decision(lab) == ("skip", "done")
+    memory.pipe_file(f"{PLACE}/raw/b.csv", b"time\n1\n")
+    assert _decision(lab) == ("convert", "source files changed")
+
+
+def test_a_name_with_two_colons(bucket):
+    """fsspec takes them for a chain of file systems."""
+    bucket.put("a::b.txt", b"text")
+    assert as_path(f"{bucket.url}/a::b.txt").read_bytes() == b"text"
+
+
 def _numbers(memory, shape=(40, 6, 5)):
     values = np.arange(np.prod(shape), dtype="<i2").reshape(shape)
     memory.pipe_file(f"{PLACE}/numbers", b"head" + values.tobytes())
