@@ -7,6 +7,7 @@ import fnmatch
 import io
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +18,7 @@ from urllib.parse import parse_qsl, unquote
 from nwb_ophys.errors import SourceArgumentError, SourceError
 from nwb_ophys.remote.answers import AT_ONCE
 from nwb_ophys.remote.reading import (
+    WITHOUT_FOLDERS,
     RangeFile,
     begin_reading,
     is_folder,
@@ -238,9 +240,22 @@ def list_given(path: Path) -> None:
     ------
     SourceError
         If the store fails.
+
+    Warns
+    -----
+    UserWarning
+        If the files beside a given file cannot be listed.
     """
-    if isinstance(path, RemotePath):
-        begin_reading(path)
+    if not isinstance(path, RemotePath):
+        return
+    if path.protocol in WITHOUT_FOLDERS:
+        warnings.warn(
+            f"The files beside '{path}' cannot be listed. If it is a recording of several files, "
+            "give all of them.",
+            UserWarning,
+            stacklevel=3,
+        )
+    begin_reading(path)
 
 
 def not_read(path: RemotePath, what: str = "its format is read from a disk only") -> SourceError:

@@ -8,7 +8,6 @@ import os
 import stat
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -48,8 +47,9 @@ MOST_SMALL_BLOCKS = 256
 LARGE_AT_ONCE = 8
 """Number of large ranges that are requested together."""
 
-# Their pages are no lists of files.
-_WITHOUT_FOLDERS = ("http", "https")
+WITHOUT_FOLDERS = ("http", "https")
+"""Protocols of stores in which no folder can be listed."""
+
 # The first name of a URL is that of a bucket.
 _WITH_BUCKETS = ("s3", "s3a", "gs", "gcs")
 
@@ -81,7 +81,7 @@ def is_folder(path: RemotePath) -> bool:
 
     A folder with the header of a store of arrays is listed with all that lies below it.
     """
-    if path.protocol in _WITHOUT_FOLDERS:
+    if path.protocol in WITHOUT_FOLDERS:
         return False
     listed = tree_of(path)
     if listed is not None and (listed[1] or not listed[0].headers or is_current(path, listed[0])):
@@ -104,19 +104,8 @@ def begin_reading(path: RemotePath) -> None:
     ------
     SourceError
         If the store fails.
-
-    Warns
-    -----
-    UserWarning
-        If the files beside a given file cannot be listed.
     """
-    if path.protocol in _WITHOUT_FOLDERS:
-        warnings.warn(
-            f"The files beside '{path}' cannot be listed. If it is a recording of several files, "
-            "give all of them.",
-            UserWarning,
-            stacklevel=4,
-        )
+    if path.protocol in WITHOUT_FOLDERS:
         return
     listed = tree_of(path)
     if listed is None:
