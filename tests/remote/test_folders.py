@@ -547,3 +547,15 @@ def test_a_text_in_a_store(memory):
     assert path.read_text(encoding="utf-8-sig") == "ä\nb"
     with warnings.catch_warnings(), path.open(encoding="utf-8", newline="") as file:
         assert list(file) == ["\ufeffä\r\n", "b"]
+
+
+@pytest.mark.parametrize("name", ["bruker", "minian"])
+def test_a_bucket_is_a_folder(bucket, sample, tmp_path, name):
+    """The place around it is no object, and not asked for."""
+    folder, _ = sample(name)
+    for each in (each for each in folder.rglob("*") if each.is_file()):
+        bucket.put(each.relative_to(folder).as_posix(), each.read_bytes())
+    bucket.put("marker/", b"")  # as consoles mark folders
+    hints = {"sampling_frequency": 20.0} if name == "minian" else {}
+    local = _converted(folder, tmp_path / "a.nwb", hints)
+    assert _is_same(local, _converted(bucket.url, tmp_path / "b.nwb", hints))
