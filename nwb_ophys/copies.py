@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from nwb_ophys.remote.paths import RemotePath, as_path, walk
+
 _COPY = r"(?:copy|kopie|copie|copia|kopia)"
 _COUNT = r"(?: ?\(\d+\)| \d+)?"
 _CONFLICT = r"(?:conflict|konflikt|conflit|conflitto)"
@@ -47,7 +49,9 @@ def is_named_as_copy(name: str) -> bool:
     return bool(_originals(name))
 
 
-def copies_in(folder: str, names: Collection[str], kept: Iterable[str] = ()) -> dict[str, str]:
+def copies_in(
+    folder: str | Path, names: Collection[str], kept: Iterable[str] = ()
+) -> dict[str, str]:
     """Return the names of the files that are copies of others in the folder, with those of these.
 
     Names suggest a copy, and the contents decide. Files of 16 MB and more are compared in 64
@@ -55,7 +59,8 @@ def copies_in(folder: str, names: Collection[str], kept: Iterable[str] = ()) -> 
 
     Parameters
     ----------
-    folder : str
+    folder : str or pathlib.Path
+        On a disk, or in an object store.
     names : collection of str
     kept : iterable of str
         Paths of files that the user gave: where only the copy was given, the file that it was made
@@ -63,11 +68,12 @@ def copies_in(folder: str, names: Collection[str], kept: Iterable[str] = ()) -> 
     """
     if _MARKS.search("\0".join(names)) is None:
         return {}
-    given = {path.name for path in map(Path, kept) if path.parent == Path(folder)}
+    place = as_path(folder)
+    given = {path.name for path in map(as_path, kept) if path.parent == place}
     found: dict[str, str] = {}
     for name in sorted(names):
         for original in _originals(name):
-            if original not in names or not _are_same(Path(folder, name), Path(folder, original)):
+            if original not in names or not _are_same(place / name, place / original):
                 continue
             if name in given and original not in given:
                 found[original] = name
@@ -77,7 +83,7 @@ def copies_in(folder: str, names: Collection[str], kept: Iterable[str] = ()) -> 
     return found
 
 
-def copied_folders(folder: str, names: Collection[str]) -> dict[str, str]:
+def copied_folders(folder: str | Path, names: Collection[str]) -> dict[str, str]:
     """Return the names of the folders that are copies of others in a folder, with those of these.
 
     All files of a copy are in the other folder, with their sizes. The contents of the first, the
@@ -85,14 +91,16 @@ def copied_folders(folder: str, names: Collection[str]) -> dict[str, str]:
 
     Parameters
     ----------
-    folder : str
+    folder : str or pathlib.Path
+        On a disk, or in an object store.
     names : collection of str
         Names of the folders.
     """
     found: dict[str, str] = {}
+    place = as_path(folder)
     for name in sorted(names):
         for original in _originals(name, is_folder=True):
-            if original in names and _holds(Path(folder, original), Path(folder, name)):
+            if original in names and _holds(place / original, place / name):
                 found[name] = original
                 break
     return found
@@ -187,6 +195,8 @@ def _sizes_below(folder: Path) -> dict[str, int] | None:
 
     Hidden files, which systems write, are left out.
     """
+    if isinstance(folder, RemotePath):
+        return _sizes_in_store(folder)
     found: dict[str, int] = {}
     waiting = [""]
     try:
@@ -203,6 +213,15 @@ def _sizes_below(folder: Path) -> dict[str, int] | None:
                         found[own] = entry.stat().st_size
     except OSError:
         return None
+    return found
+
+
+def _sizes_in_store(folder: RemotePath) -> dict[str, int]:
+    found = {}
+    for inner, _, names in walk(folder):
+        for name in names:
+            if not name.startswith("."):
+                found[str((inner / name).relative_to(folder))] = (inner / name).stat().st_size
     return found
 
 

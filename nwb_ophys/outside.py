@@ -79,7 +79,7 @@ def current_reach() -> Reach | None:
 
 def reach_of(paths: Iterable[str | Path]) -> Reach:
     """Return the folders of given paths, and no others."""
-    given = list(map(Path, paths))
+    given = list(map(as_path, paths))
     return Reach(tuple(dict.fromkeys(_folders_of_all(given))), copies=_copies_of(given))
 
 
@@ -97,7 +97,7 @@ def reading_from(
     allow_outside : iterable of path-like
         Further folders in which files may lie.
     """
-    outer, given = _REACH.get(), [Path(path) for path in paths]
+    outer, given = _REACH.get(), [as_path(path) for path in paths]
     if outer is not None:
         for path in given:
             check_file(path)

@@ -16,8 +16,8 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.home import with_home
 from nwb_ophys.listings import kept, listing_of
 from nwb_ophys.outside import Reach, check_file, current_reach, is_special, leads_out, reach_of
-from nwb_ophys.remote.paths import RemotePath
-from nwb_ophys.remote.reading import names_in
+from nwb_ophys.remote.paths import RemotePath, open_scattered
+from nwb_ophys.remote.reading import names_in, sizes_in
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -96,7 +96,7 @@ class PathProbe:
         if not self.is_folder:
             return _Entries("")
         if isinstance(self.path, RemotePath):
-            return _remote_entries(self.path)
+            return kept(_remote_entries, self.path, self._reach or reach_of([self.path]))
         self._reach = self._reach or reach_of([self.path])
         return kept(_entries_in, str(self.path), self._reach)
 
@@ -315,11 +315,33 @@ def _is_left_out(entry: os.DirEntry[str], reach: Reach) -> bool:
     return is_special(entry.path) or leads_out(entry.path, reach)
 
 
-def _remote_entries(folder: RemotePath) -> _Entries:
+def _remote_entries(folder: RemotePath, reach: Reach) -> _Entries:
     files, folders = names_in(folder)
     hidden = frozenset(name for name in files | folders if name.startswith("."))
     hidden |= {name for name in folders if name.lower() in _SYSTEM_FOLDERS}
-    return _Entries(str(folder), files - hidden, folders - hidden, hidden)
+    visible = files - hidden
+    copies = copies_in(folder, visible, reach.copies)
+    found = _Entries(str(folder), visible.difference(copies), folders - hidden, hidden, copies)
+    found.sizes = {name: size for name, size in sizes_in(folder).items() if name in found.files}
+    return found
+
+
+def names_of(folder: Path) -> frozenset[str]:
+    """Return the names of all entries of a folder, which is listed once.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        On a disk, or in an object store.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be listed.
+    """
+    if isinstance(folder, RemotePath):
+        return frozenset().union(*names_in(folder))
+    return listing_of(folder).names
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -332,14 +354,19 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 def _head(path: Path) -> bytes:
     try:
         check_file(path)
-        with path.open("rb") as file:
+        with open_scattered(path) as file:
             return file.read(_HEAD_BYTES)
     except (OSError, SourceError):
         return b""
 
 
 def is_denied(path: Path) -> bool:
-    """Return whether the permission to read a file, or the files of a folder, is missing."""
+    """Return whether the permission to read a file, or the files of a folder, is missing.
+
+    Object stores say so when they are read.
+    """
+    if isinstance(path, RemotePath):
+        return False
     needed = os.R_OK | os.X_OK if path.is_dir() else os.R_OK
     return path.exists() and not os.access(path, needed)
 

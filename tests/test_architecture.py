@@ -13,8 +13,9 @@ from trees import FILES, PACKAGE, last_name, nodes_of, tree_of
 # Rooms of one storey do not import each other; a room imports only from storeys below.
 STOREYS = (
     {"errors"},
-    {"base_extractors", "copies", "home", "html_tables", "listings", "optional", "shell_words"},
+    {"base_extractors", "home", "html_tables", "listings", "optional", "shell_words"},
     {"remote"},
+    {"copies"},
     {"dtypes", "outside"},
     {"documents", "memory", "timing", "paths", "trial"},
     {"rois", "metadata", "storage"},

@@ -10,7 +10,8 @@ import attrs
 
 from nwb_ophys.certification.report import listed
 from nwb_ophys.errors import counted
-from nwb_ophys.remote.paths import walk
+from nwb_ophys.remote.paths import RemotePath, walk
+from nwb_ophys.remote.reading import stated_version
 from nwb_ophys.storage.file_hashes import Sampling, file_hash, is_system_file
 
 _MOST_FILES = 1_000_000
@@ -23,6 +24,8 @@ class RecordedFile:
     path: PurePosixPath
     size: int
     hash: str | None
+    version: str
+    """Version of an object of a store, as the store stated it; empty for a file of a disk."""
     is_sampled: bool
     is_read: bool
     has_changed: bool
@@ -44,6 +47,7 @@ class RecordedFile:
             path=path,
             size=int(entry["size"] or 0),
             hash=entry.get("hash"),
+            version=str(entry.get("version") or ""),
             is_sampled=bool(entry.get("is_sampled")),
             is_read=bool(entry.get("is_read")),
             has_changed=bool(entry.get("has_changed")),
@@ -99,7 +103,7 @@ class RawFiles:
                 missing.append(str(each.path))
                 continue
             self.found[each.path] = path
-            self.is_sampled |= each.is_sampled
+            self.is_sampled |= each.is_sampled or (each.hash is None and bool(each.version))
             if each.has_changed:
                 moved.append(str(each.path))
             if not self._is_same(path, each):
@@ -170,8 +174,12 @@ class RawFiles:
         return next((path for path in same if self._is_same(path, recorded)), None)
 
     def _is_same(self, path: Path, recorded: RecordedFile) -> bool:
-        if _size(path) != recorded.size or recorded.hash is None:
+        if _size(path) != recorded.size:
             return False
+        if isinstance(path, RemotePath) and recorded.version == stated_version(path) != "":
+            return True  # the very object that was read
+        if recorded.hash is None:
+            return bool(recorded.version)  # of a folder in a store, only some objects are hashed
         key = (path, recorded.sampling)
         if key not in self._hashes:
             try:

@@ -11,7 +11,8 @@ from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
 from nwb_ophys.errors import MissingPackageError, SourceError, as_sentence, not_found
 from nwb_ophys.home import with_home
-from nwb_ophys.remote.paths import as_path
+from nwb_ophys.remote.paths import RemotePath, as_path
+from nwb_ophys.remote.reading import begin_reading
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
 from nwb_ophys.storage.budget import Budget
 from nwb_ophys.storage.configuration import DEFAULT_BUFFER_GB
@@ -64,6 +65,8 @@ def verify(
     how = WriteOptions(workers=workers, progress=progress)
     place, given = with_home(as_path(path)), _as_paths(sources)
     for each in (place, *given):
+        if isinstance(each, RemotePath):
+            begin_reading(each)
         if not each.exists():
             raise not_found(each)
     check_whole(place)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from nwb_ophys.base_extractors import ImagingExtractor, SegmentationExtractor
 from nwb_ophys.dtypes import without_mask
 from nwb_ophys.errors import SourceError
+from nwb_ophys.remote.arrays import StoredRows
 from nwb_ophys.rois.pixel_lists import PixelLists
 from nwb_ophys.rois.properties import FastPropertiesMixin, as_flags, repeated_ids
 from nwb_ophys.timing import require_rate
@@ -55,7 +56,7 @@ class ArrayImagingExtractor(ImagingExtractor):  # type: ignore[misc]
         self._stated_times = _times(timestamps, movie.shape[0], "frames")
         self._sampling_frequency = _rate(sampling_frequency, self._stated_times)
         self.is_volumetric = movie.ndim == 4
-        self.reads_in_parallel = isinstance(movie, np.ndarray)
+        self.reads_in_parallel = isinstance(movie, (np.ndarray, StoredRows))
 
     def get_image_shape(self) -> tuple[int, int]:
         """Return (rows, columns)."""

@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, UnsafePickleError
 from nwb_ophys.filetypes.files import COPY_AGAIN, require_file, unreadable_file
+from nwb_ophys.filetypes.mapped import mapped_rows
 from nwb_ophys.filetypes.pickles import load_pickle, unsafe_pickle
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.outside import check_file
+from nwb_ophys.remote.arrays import whole_array
+from nwb_ophys.remote.paths import RemotePath
 
 # An array of this size never compresses so well.
 _LARGE_MEMBER, _DENSEST_MEMBER = 1 << 27, 200
@@ -52,7 +55,7 @@ def read_npy_header(path: Path) -> NpyHeader | None:
     """Read the header of a ``.npy`` file of plain numbers; return None if it has none."""
     try:
         check_file(path)
-        with path.open("rb") as file:
+        with path.open("rb", buffering=0) as file:
             return _read_header(file)
     except OSError:
         return None
@@ -72,8 +75,24 @@ def _read_header(file: Any) -> NpyHeader | None:
     return None if found.dtype.hasobject else found
 
 
-def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> NDArray[Any]:
+def npy_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape of the array in a ``.npy`` file, of which only the header is read.
+
+    Raises
+    ------
+    SourceError
+        As for :func:`load_npy`.
+    """
+    header = read_npy_header(path)
+    if header is None or path.stat().st_size != header.num_bytes:
+        return load_npy(path).shape  # with the error, or the warning
+    return header.shape
+
+
+def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> Any:
     """Open a ``.npy`` file whose first axis is time, as a memory map.
+
+    One in an object store is read by ranges of its frames.
 
     Parameters
     ----------
@@ -89,7 +108,10 @@ def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> NDArray[Any]
     require_file(path, "a .npy file", folder_error=CorruptSourceError)
     header, size = read_npy_header(path), path.stat().st_size
     if header is None or len(header.shape) < 2 or size >= header.num_bytes:
-        return load_npy(path)
+        if header is None or not isinstance(path, RemotePath):
+            return load_npy(path)
+        _warn_of_rest(path)
+        return _frames(path, header, header.shape)
     evidence = f"it has {size} bytes of {header.num_bytes}"
     if header.is_fortran:
         raise CorruptSourceError(
@@ -101,8 +123,13 @@ def load_npy_movie(path: Path, *, allow_truncated: bool = False) -> NDArray[Any]
     if not count:
         raise nothing_complete(path, reason=evidence)
     report_truncated(path, count, header.shape[0], allow=allow_truncated, reason=evidence)
-    shape = (count, *header.shape[1:])
-    return np.memmap(path, header.dtype, "r", offset=header.offset, shape=shape)
+    return _frames(path, header, (count, *header.shape[1:]))
+
+
+def _frames(path: Path, header: NpyHeader, shape: tuple[int, ...]) -> Any:
+    if header.is_fortran or len(shape) < 2 or not all(shape):
+        return load_npy(path)
+    return mapped_rows(path, header.dtype, shape, header.offset)
 
 
 def check_characters(values: NDArray[Any]) -> NDArray[Any]:
@@ -129,7 +156,7 @@ def check_npz(path: Path) -> None:
     ValueError, OSError, zipfile.BadZipFile
         With the member and its sizes; or when the file is no archive.
     """
-    with zipfile.ZipFile(path) as archive:
+    with path.open("rb") as opened, zipfile.ZipFile(opened) as archive:
         for member in archive.infolist():
             size, packed = member.file_size, member.compress_size
             if size > max(_LARGE_MEMBER, packed * _DENSEST_MEMBER):
@@ -168,11 +195,28 @@ def _load_objects(path: Path, *, is_trusted: bool) -> NDArray[Any]:
         except ValueError:
             dtype = None
         if dtype is None or not dtype.hasobject:
-            return check_characters(np.load(path, allow_pickle=False))
+            in_store = isinstance(path, RemotePath)
+            # In memory, where the readers of a few numbers may change them.
+            found = _load_numbers(path) if in_store else np.load(path, allow_pickle=False)
+            return check_characters(found)
         found = load_pickle(file, is_trusted=is_trusted)
     if not isinstance(found, np.ndarray):
         raise UnsafePickleError("holds no array.")
     return found
+
+
+def _load_numbers(path: Path) -> NDArray[Any]:
+    """Open a file of plain numbers as a memory map; one in an object store is fetched."""
+    if not isinstance(path, RemotePath):
+        return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+    header, size = read_npy_header(path), path.stat().st_size
+    if header is None:
+        with path.open("rb") as file:
+            return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
+    if size < header.num_bytes:
+        raise ValueError(f"it has {size} bytes of {header.num_bytes}")
+    order = "F" if header.is_fortran else "C"
+    return whole_array(path, header.dtype, header.shape, header.offset, order)
 
 
 def load_npy(path: Path, *, allow_pickle: bool = False, is_trusted: bool = False) -> NDArray[Any]:
@@ -199,7 +243,7 @@ def load_npy(path: Path, *, allow_pickle: bool = False, is_trusted: bool = False
     _warn_of_rest(path)
     try:
         if not allow_pickle:
-            return check_characters(np.load(path, mmap_mode="r", allow_pickle=False))
+            return check_characters(_load_numbers(path))
         return _load_objects(path, is_trusted=is_trusted)
     except UnsafePickleError as error:
         raise unsafe_pickle(path, error) from None

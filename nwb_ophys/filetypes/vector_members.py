@@ -258,7 +258,7 @@ def members_in_memory(path: Path) -> Members:
 def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
     try:
         check_npz(path)
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = {name: archive[name] for name in archive.files}
     except Exception as error:  # a damaged archive can raise anything
         raise unreadable_file(path, "an .npz file", error) from error

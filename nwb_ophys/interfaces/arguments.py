@@ -33,6 +33,7 @@ from nwb_ophys.metadata import (
 )
 from nwb_ophys.outside import check_links_in, require_ordinary
 from nwb_ophys.remote.paths import RemotePath, as_path, not_read
+from nwb_ophys.remote.reading import begin_reading
 
 Arguments = TypeVar("Arguments")
 
@@ -130,6 +131,8 @@ def check_paths(paths: Iterable[Path], *, reads_ranges: bool) -> None:
     for path in paths:
         if isinstance(path, RemotePath) and not reads_ranges:
             raise not_read(path)
+        if isinstance(path, RemotePath):
+            begin_reading(path)
         if not path.exists():
             raise not_found(path)
         require_ordinary(path)

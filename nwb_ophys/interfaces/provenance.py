@@ -21,7 +21,7 @@ from nwb_ophys.errors import SourceError
 from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.witness import Witness
 from nwb_ophys.remote.paths import RemotePath, as_path, walk
-from nwb_ophys.remote.reading import changed_since
+from nwb_ophys.remote.reading import changed_since, stated_version
 from nwb_ophys.remote.shortening import Shortener, absolute_path
 from nwb_ophys.shell_words import joined
 from nwb_ophys.storage.backends.base import Backend
@@ -33,7 +33,7 @@ from nwb_ophys.timing import utc_time
 
 # Files of a folder; those of a larger one are not listed.
 MOST_FILES = 100_000
-# Objects of a folder in a store that are hashed.
+# Objects in stores that are hashed.
 _MOST_HASHED = 500
 _LARGEST_ARRAY = 1_000
 
@@ -46,6 +46,8 @@ class SourceFile:
     size: int
     modified_ns: int
     version: int
+    stated_version: str = ""
+    """Version of an object of a store, as the store states it; empty on a disk."""
     is_stated: bool
     """Whether the interface names the file, not only its folder."""
 
@@ -223,6 +225,8 @@ class ConversionProvenance(Provenance):
                 "is_sampled": not self._sampling.is_whole(each.size),
                 "is_read": each.is_stated or str(each.path) in opened,
             }
+            if each.stated_version:
+                entry["version"] = each.stated_version
             if _has_changed(each):
                 entry["has_changed"] = True
             found.append(entry)
@@ -318,6 +322,7 @@ def _source_files(interfaces: Any) -> Iterator[SourceFile]:
             size=found.st_size,
             modified_ns=found.st_mtime_ns,
             version=found.st_ino,
+            stated_version=stated_version(path) if isinstance(path, RemotePath) else "",
             is_stated=is_stated,
         )
 
@@ -340,15 +345,13 @@ def _companions(interface: Any, files: Sequence[Path]) -> Iterator[Path]:
 
 
 def _hashed(files: Sequence[SourceFile]) -> list[Path]:
-    """Return the files that are hashed; of those in a folder of an object store only some.
+    """Return the files that are hashed; of those in object stores only some.
 
-    Each of them is at least one request.
+    Each of them is at least one request, and the record states its version.
     """
-    found = [each.path for each in files if each.is_stated or not _is_remote(each)]
-    return (
-        found
-        + [each.path for each in files if not each.is_stated and _is_remote(each)][:_MOST_HASHED]
-    )
+    found = [each.path for each in files if not _is_remote(each)]
+    remote = sorted(filter(_is_remote, files), key=lambda each: not each.is_stated)
+    return found + [each.path for each in remote[:_MOST_HASHED]]
 
 
 def _is_remote(file: SourceFile) -> bool:

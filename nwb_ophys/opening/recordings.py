@@ -55,7 +55,7 @@ from nwb_ophys.registry import (
     option_asking_for,
     unrecognised,
 )
-from nwb_ophys.remote.paths import RemotePath, as_path, check_given, not_read
+from nwb_ophys.remote.paths import RemotePath, as_path, list_given, not_read
 from nwb_ophys.timing import do_times_follow, require_rate, times_follow
 
 
@@ -423,7 +423,7 @@ def _found(
     chosen = [get_format(name) for name in names]
     paths = [with_home(path) for path in paths]
     for path in paths:
-        check_given(path)
+        list_given(path)
         if not path.exists():
             raise not_found(path)
     if names:

@@ -223,7 +223,7 @@ def _parsed(found: Mapping[str, Any], cls: Any, owner: str) -> Any:
     read = parse_options({k: v for k, v in found.items() if k not in dated}, schema)
     parsed = parse_arguments(cls, {**found, **read}, owner, OptionError)
     path = parsed.file_path if hasattr(parsed, "file_path") else parsed.file
-    check_paths([with_home(path)], reads_ranges=False)
+    check_paths([with_home(path)], reads_ranges=True)
     return parsed
 
 

@@ -25,7 +25,7 @@ from nwb_ophys.outside import (
 )
 from nwb_ophys.paths import PathProbe, is_denied, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, described, formats, get_format
-from nwb_ophys.remote.paths import RemotePath, as_path, check_given
+from nwb_ophys.remote.paths import as_path, list_given
 from nwb_ophys.trial import was_found_damaged
 
 
@@ -181,11 +181,11 @@ def detect(
         If no format has one of the names.
     """
     path = with_home(as_path(path))
-    check_given(path)
+    list_given(path)
     if not path.exists():
         raise not_found(path)
     require_ordinary(path)
-    if not isinstance(path, RemotePath) and is_denied(path):
+    if is_denied(path):
         raise SourceError(f"'{path}' cannot be read: {_DENIED}.")
     if isinstance(format_names, str):
         format_names = [format_names]
@@ -280,7 +280,7 @@ class _File:
 
     @property
     def path(self) -> Path:
-        return Path(self.folder, self.name)
+        return as_path(self.folder) / self.name
 
 
 @attrs.frozen(eq=False)
@@ -314,12 +314,12 @@ def _below(
     derived = {name for row in builtin_rows() for name in row.derived_folders}
     where, names = str(probe.path), probe.names(*suffixes)
     found: list[_File | _Folder] = [_File(where, name, rows) for name in names]
-    copied = {} if probe.is_zarr else copied_folders(where, probe.folder_names)
+    copied = {} if probe.is_zarr else copied_folders(probe.path, probe.folder_names)
     left_out.copies |= {probe.path / name: original for name, original in copied.items()}
     for folder in probe.folders():
         if folder.path.name in copied:
             continue
-        if not isinstance(folder.path, RemotePath) and is_denied(folder.path):
+        if is_denied(folder.path):
             left_out.denied.append(folder.path)
             continue
         # A Zarr group may be a recording; its arrays, and the chunks in them, are not.

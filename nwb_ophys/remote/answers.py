@@ -18,7 +18,9 @@ from typing import Any
 
 import attrs
 
-_AT_ONCE = 32
+AT_ONCE = 32
+"""Number of requests for small objects that are made together."""
+
 _HTTP = ("http", "https")
 # Names under which stores state what changes with each version of an object.
 _TAGS = ("ETag", "etag", "generation", "md5Hash", "content_md5")
@@ -77,13 +79,25 @@ def _time_in(text: str) -> datetime.datetime | None:
     return None
 
 
+def version_in(info: Mapping[str, Any]) -> str:
+    """Return the text that changes with the version of an object, such as its ``ETag``.
+
+    It is the time of the object where the store states nothing else, and empty without a time.
+    """
+    stated = next((str(info[name]) for name in _TAGS if info.get(name)), "").strip('"')
+    return stated or str(seconds_of(info) or "")
+
+
+def number_of(version: str) -> int:
+    """Return a number for the text of a version; 0 for an empty one."""
+    if not version:
+        return 0
+    return int.from_bytes(hashlib.blake2b(version.encode(), digest_size=7).digest(), "big")
+
+
 def tag_of(info: Mapping[str, Any]) -> int:
     """Return a number that changes with the version of an object; 0 where nothing is stated."""
-    stated = next((str(info[name]) for name in _TAGS if info.get(name)), "").strip('"')
-    text = stated or str(seconds_of(info) or "")
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big") * bool(
-        text
-    )
+    return number_of(version_in(info))
 
 
 def read_answer(fs: Any, path: str, start: int, stop: int) -> Answer:
@@ -116,7 +130,7 @@ def read_answers(fs: Any, sizes: Mapping[str, int]) -> dict[str, Answer]:
     sizes : Mapping of str to int
         Sizes by path.
     """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         found = pool.map(lambda path: read_answer(fs, path, 0, sizes[path]), sizes)
         return dict(zip(sizes, found, strict=True))
 

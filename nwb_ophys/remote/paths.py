@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextvars
 import fnmatch
+import io
 import os
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from nwb_ophys.errors import SourceArgumentError, SourceError
+from nwb_ophys.remote.answers import AT_ONCE
 from nwb_ophys.remote.reading import (
+    WITHOUT_FOLDERS,
     RangeFile,
-    check_no_folder,
+    begin_reading,
     is_folder,
     names_in,
     note_opened,
@@ -33,6 +40,9 @@ _OF_OBJECTS = ("s3", "s3a", "gs", "gcs", "memory")
 _OF_CONTAINERS = ("abfs", "abfss", "az", "adl")
 _QUERY = re.compile(r"\?.*", re.DOTALL)
 _QUERY_OF_OBJECT = re.compile(r"\?[^/?]*=.*", re.DOTALL)
+READ_AHEAD = 64
+"""Number of objects whose first blocks are read together."""
+
 # Parameters of a query that sign a request. Others may state which file is meant.
 _SIGNING = re.compile(
     r"x-(amz|goog|ms)-.*|.*(sig|token|key|expir|policy|credential).*|s[eprtv]|spr|sk[a-z]+",
@@ -120,11 +130,28 @@ class RemotePath(type(Path())):  # type: ignore[misc]
         """Return False: stores have no links."""
         return False
 
-    def open(self, mode: str = "r", buffering: int = -1, *_: Any, **__: Any) -> Any:
-        """Open the object for reading its bytes by ranges; by small ones without a buffer."""
-        if mode != "rb":
-            raise NotImplementedError(f"'{self}' can be read as bytes only.")
-        return RangeFile(self, is_scattered=buffering == 0)
+    def open(
+        self,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Any:
+        """Open the object for reading by ranges of its bytes; by small ones without a buffer."""
+        if mode == "rb":
+            return RangeFile(self, is_scattered=buffering == 0)
+        if mode not in ("r", "rt"):
+            raise NotImplementedError(f"'{self}' can be read only.")
+        content = io.BufferedReader(RangeFile(self))
+        return io.TextIOWrapper(content, encoding, errors, newline)
+
+    def read_text(
+        self, encoding: str | None = None, errors: str | None = None, newline: str | None = None
+    ) -> str:
+        """Return the content of the object as text."""
+        with self.open("r", encoding=encoding, errors=errors, newline=newline) as file:
+            return str(file.read())
 
     def read_bytes(self) -> bytes:
         """Return the content of the object."""
@@ -176,15 +203,59 @@ def opened_by_ranges(path: Path, tag: int = 0) -> Any:
     return RangeFile(path, is_scattered=True, tag=tag) if isinstance(path, RemotePath) else path
 
 
-def check_given(path: Path) -> None:
-    """Check that a path that the user gave is not a folder of a store.
+def open_scattered(path: Path) -> Any:
+    """Open a file of which few bytes are read, of an object in a store by small blocks."""
+    return path.open("rb", buffering=0) if isinstance(path, RemotePath) else path.open("rb")
+
+
+def read_ahead(read: Callable[[Any], Any], paths: Sequence[Path]) -> None:
+    """Call a function that reads few bytes for several objects of stores at once.
+
+    Its next calls find these bytes. Errors are those of the next calls.
+
+    Parameters
+    ----------
+    read : callable
+        Takes a path.
+    paths : sequence of pathlib.Path
+        At most ``READ_AHEAD``, or the first of them would be read again. Files on a disk are left
+        out.
+    """
+    remote = [path for path in paths if isinstance(path, RemotePath)]
+
+    def look(path: RemotePath) -> None:
+        with suppress(Exception):
+            read(path)
+
+    if len(remote) > 1:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for path in remote:
+                pool.submit(contextvars.copy_context().run, look, path)
+
+
+def list_given(path: Path) -> None:
+    """List a folder of a store that the user gave; other paths remain as they are.
 
     Raises
     ------
     SourceError
+        If the store fails.
+
+    Warns
+    -----
+    UserWarning
+        If the files beside a given file cannot be listed.
     """
-    if isinstance(path, RemotePath):
-        check_no_folder(path)
+    if not isinstance(path, RemotePath):
+        return
+    if path.protocol in WITHOUT_FOLDERS:
+        warnings.warn(
+            f"The files beside '{path}' cannot be listed. If it is a recording of several files, "
+            "give all of them.",
+            UserWarning,
+            stacklevel=3,
+        )
+    begin_reading(path)
 
 
 def not_read(path: RemotePath, what: str = "its format is read from a disk only") -> SourceError:

@@ -8,21 +8,26 @@ import os
 import stat
 import sys
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.errors import SourceError
-from nwb_ophys.remote.answers import Answer, seconds_of, tag_of
+from nwb_ophys.remote.answers import AT_ONCE, Answer, number_of, seconds_of, version_in
 from nwb_ophys.remote.stores import open_store, retried, store_errors
 from nwb_ophys.remote.trees import (
     CHECKED,
     HEADERS,
     Facts,
     Tree,
+    begin_tree,
     is_current,
-    list_tree,
+    is_listed,
     listing,
+    listing_of,
+    root_of,
     tree_of,
 )
 
@@ -39,8 +44,17 @@ SMALL_BYTES = 1 << 16
 
 MOST_SMALL_BLOCKS = 256
 
-# Their pages are no lists of files.
-_WITHOUT_FOLDERS = ("http", "https")
+LARGE_AT_ONCE = 8
+"""Number of large ranges that are requested together."""
+
+WITHOUT_FOLDERS = ("http", "https")
+"""Protocols of stores in which no folder can be listed."""
+
+# The first name of a URL is that of a bucket.
+_WITH_BUCKETS = ("s3", "s3a", "gs", "gcs")
+
+# Size, time in ns and tag of an object.
+Identity = tuple[int, int, int]
 
 # Facts about an object are asked for again after this time.
 _SECONDS = 5
@@ -67,23 +81,40 @@ def is_folder(path: RemotePath) -> bool:
 
     A folder with the header of a store of arrays is listed with all that lies below it.
     """
-    if path.protocol in _WITHOUT_FOLDERS:
+    if path.protocol in WITHOUT_FOLDERS:
         return False
     listed = tree_of(path)
-    if listed is not None and (listed[1] or is_current(path, listed[0])):
-        return listed[0].has_folder(listed[1])
+    if listed is not None and (listed[1] or not listed[0].headers or is_current(path, listed[0])):
+        return is_listed(path, *listed)
     info = _info(path, int(time.monotonic() // _SECONDS))
     if info is None or info["type"] != "directory":
         return False
-    if listed is not None or not names_in(path)[0].isdisjoint(HEADERS):
-        list_tree(path)
+    own = _entries(path, int(time.monotonic() // _SECONDS))
+    if listed is not None or not own.names("")[0].isdisjoint(HEADERS):
+        begin_tree(path, own)
     return True
 
 
-def is_listed(path: RemotePath) -> bool:
-    """Return whether a path is a folder that is listed with all that lies below it."""
+def begin_reading(path: RemotePath) -> None:
+    """List a folder that the user gave, unless it was listed a moment ago.
+
+    Until the next call, what lies in it is what the listing states.
+
+    Raises
+    ------
+    SourceError
+        If the store fails.
+    """
+    if path.protocol in WITHOUT_FOLDERS:
+        return
     listed = tree_of(path)
-    return listed is not None and listed[0].has_folder(listed[1])
+    if listed is None:
+        if is_folder(path) and tree_of(path) is None:
+            begin_tree(path, _entries(path, int(time.monotonic() // _SECONDS)))
+        return
+    tree, place = listed
+    if not is_current(root_of(path, place), tree):
+        begin_tree(root_of(path, place))
 
 
 def names_in(path: RemotePath) -> tuple[frozenset[str], frozenset[str]]:
@@ -94,22 +125,34 @@ def names_in(path: RemotePath) -> tuple[frozenset[str], frozenset[str]]:
     SourceError
         If the folder cannot be listed.
     """
+    tree, place = _listed(path)
+    return tree.names(place)
+
+
+def sizes_in(path: RemotePath) -> dict[str, int]:
+    """Return the sizes of the objects in a folder of a store by their names.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be listed.
+    """
+    tree, place = _listed(path)
+    return tree.sizes(place)
+
+
+def _listed(path: RemotePath) -> tuple[Tree, str]:
+    """Return a listing that has the objects in a folder, and the path of the folder in it."""
     listed = tree_of(path)
-    if listed is not None:
-        return listed[0].names(listed[1])
-    return _names_in(path, int(time.monotonic() // _SECONDS))
+    if listed is None:
+        return _entries(path, int(time.monotonic() // _SECONDS)), ""
+    is_listed(path, *listed)
+    return listed
 
 
 @functools.lru_cache(maxsize=64)
-def _names_in(path: RemotePath, _: int) -> tuple[frozenset[str], frozenset[str]]:
-    store = open_store(path)
-    with store_errors(path, SourceError, doing="cannot be listed"):
-        found = retried(lambda: store.fs.ls(store.path, detail=True))
-    names: dict[bool, set[str]] = {True: set(), False: set()}
-    for each in found:
-        name = str(each["name"]).rstrip("/").rpartition("/")[2]
-        names[each["type"] == "directory"].add(name)
-    return frozenset(names[False]), frozenset(names[True])
+def _entries(path: RemotePath, _: int) -> Tree:
+    return listing_of(path)
 
 
 @functools.lru_cache(maxsize=256)
@@ -119,10 +162,18 @@ def _info(path: RemotePath, _: int) -> dict[str, Any] | None:
 
 
 def _status(path: RemotePath, now: int) -> os.stat_result | None:
+    facts = _facts_of(path, now)
+    return None if facts is None else _stat_result(*facts)
+
+
+def _facts_of(path: RemotePath, now: int) -> Facts | None:
+    """Return size, time and version of an object, or None."""
+    if _is_bucket(path):
+        return None
     listed = tree_of(path)
     if listed is not None:
-        found = listed[0].file(listed[1])
-        return None if found is None else _stat_result(*found)
+        tree, place = listed
+        return tree.file(place) if place and is_listed(path.parent, tree, _above(place)) else None
     info = _info(path, now)
     if info is None or info["type"] == "directory":
         return None
@@ -131,16 +182,31 @@ def _status(path: RemotePath, now: int) -> os.stat_result | None:
             f"'{path}' is of a size that the store does not state, so that it cannot be read by "
             "ranges. Download it first, and give the path of the copy."
         )
-    return _stat_result_of(info)
+    return _facts_in(info)
 
 
-def _stat_result_of(info: Mapping[str, Any]) -> os.stat_result:
-    return _stat_result(int(info["size"] or 0), int(seconds_of(info) * 10**9), tag_of(info))
+def _above(place: str) -> str:
+    return place.rpartition("/")[0]
 
 
-def _stat_result(size: int, modified: int, tag: int) -> os.stat_result:
-    """Return the status of an object, with the tag of its version in the place of the inode."""
-    whole = modified // 10**9
+def _is_bucket(path: RemotePath) -> bool:
+    """Return whether a path is that of a bucket, or above it, which is never an object."""
+    return path.protocol in _WITH_BUCKETS and "/" not in str(path).partition("://")[2]
+
+
+def _facts_in(info: Mapping[str, Any]) -> Facts:
+    return int(info["size"] or 0), int(seconds_of(info) * 10**9), version_in(info)
+
+
+def stated_version(path: RemotePath) -> str:
+    """Return the version of an object as the store states it, such as its ``ETag``."""
+    facts = _facts_of(path, int(time.monotonic() // _SECONDS))
+    return "" if facts is None else facts[2]
+
+
+def _stat_result(size: int, modified: int, version: str) -> os.stat_result:
+    """Return the status of an object, with a number of its version in the place of the inode."""
+    whole, tag = modified // 10**9, number_of(version)
     values = (stat.S_IFREG | 0o444, tag, 0, 1, 0, 0, size, whole, whole, whole)
     times = dict.fromkeys(("st_atime_ns", "st_mtime_ns", "st_ctime_ns"), modified)
     return os.stat_result(values, times)
@@ -160,7 +226,8 @@ def changed_since(before: Mapping[RemotePath, tuple[int, int]]) -> list[RemotePa
         If the store cannot be read.
     """
     listings: dict[RemotePath, Tree] = {}
-    return [path for path, facts in before.items() if _facts_now(path, listings) != facts]
+    now = ((path, facts, _facts_now(path, listings)) for path, facts in before.items())
+    return [path for path, (size, tag), found in now if found != (size, tag)]
 
 
 def version_of(path: RemotePath) -> tuple[int, ...] | None:
@@ -191,8 +258,29 @@ def version_of(path: RemotePath) -> tuple[int, ...] | None:
         if info["type"] == "directory":
             headers = (store.info(f"{store.path}/{name}") for name in CHECKED)
             found = [each for each in headers if each is not None]
-    stated = (_stat_result_of(each) for each in found)
-    return tuple(fact for each in stated for fact in _facts(each))
+    stated = (_stat_result(*_facts_in(each)) for each in found)
+    return tuple(fact for each in stated for fact in _identity(each))
+
+
+def versions_below(path: RemotePath) -> dict[str, Facts]:
+    """Return size, time in ns and version of all objects below a folder, by their relative paths.
+
+    Of an object itself the path is empty. The store is asked each time.
+
+    Raises
+    ------
+    SourceError
+        If the store cannot be read.
+    """
+    with store_errors(path, SourceError):
+        info = open_store(path).info()
+    if info is None or info["type"] != "directory":
+        return {} if info is None else {"": _facts_in(info)}
+    return {
+        f"{folder}/{name}".lstrip("/"): facts
+        for folder, files in listing(path).files.items()
+        for name, facts in files.items()
+    }
 
 
 def size_below(path: RemotePath) -> int:
@@ -212,44 +300,80 @@ def size_below(path: RemotePath) -> int:
 
 
 def _facts_now(path: RemotePath, listings: dict[RemotePath, Tree]) -> tuple[int, int] | None:
+    """Return size and tag of an object, by listings that are made when they are needed."""
     listed = tree_of(path)
     if listed is None:
         with store_errors(path, SourceError):
             info = open_store(path).info()
-        return None if info is None else (int(info["size"] or 0), tag_of(info))
-    place = listed[1]
-    root = path.parents[place.count("/")] if place else path
-    if root not in listings:
-        listings[root] = listing(root)
-    found = listings[root].file(place)
-    return None if found is None else (found[0], found[2])
+        return None if info is None else (int(info["size"] or 0), number_of(version_in(info)))
+    tree, place = listed
+    whole = tree.whole_around(_above(place))
+    inner = place.rpartition("/")[2] if whole is None else place[len(whole) :].lstrip("/")
+    folder = path.parents[inner.count("/")]
+    if folder not in listings:
+        listings[folder] = listing_of(folder) if whole is None else listing(folder)
+    found = listings[folder].file(inner)
+    return None if found is None else (found[0], number_of(found[2]))
 
 
-def check_no_folder(path: RemotePath) -> None:
-    """Check that a given path is not a folder of files.
+# Whole objects that are read in a block, with what they were when they were fetched.
+_FETCHED: ContextVar[Mapping[RemotePath, tuple[Identity, bytes]] | None] = ContextVar(
+    "fetched", default=None
+)
+
+
+@contextmanager
+def fetched_together(paths: Sequence[RemotePath]) -> Iterator[None]:
+    """Request several small objects together; within the block they are read from memory.
+
+    Parameters
+    ----------
+    paths : sequence of RemotePath
+        Objects of one store.
 
     Raises
     ------
     SourceError
-
-    Warns
-    -----
-    UserWarning
-        If the files beside it cannot be listed.
+        If the store fails, or an object is another one than it was.
     """
-    if path.protocol in _WITHOUT_FOLDERS:
-        warnings.warn(
-            f"The files beside '{path}' cannot be listed. If it is a recording of several files, "
-            "give all of them.",
-            UserWarning,
-            stacklevel=3,
-        )
-    if is_folder(path) and not is_listed(path):
-        raise SourceError(
-            f"'{path}' is a folder in an object store, and folders other than Zarr stores are read "
-            "from a disk only. Give the URL of a file, or download the folder first, with the tool "
-            "of the store."
-        )
+    token = _FETCHED.set(_fetched(paths) if len(paths) > 1 else {})
+    try:
+        yield
+    finally:
+        _FETCHED.reset(token)
+
+
+def _fetched(paths: Sequence[RemotePath]) -> dict[RemotePath, tuple[Identity, bytes]]:
+    """Return the contents of objects, each of which is requested again after a failure."""
+    found: dict[RemotePath, tuple[Identity, bytes]] = {}
+
+    def fetch(path: RemotePath) -> None:
+        identity = _identity(status(path))
+        found[path] = identity, _read_range(path, 0, identity[0], identity)
+
+    run_all(fetch, paths, AT_ONCE)
+    return found
+
+
+def run_all(action: Callable[[Any], None], parts: Sequence[Any], at_once: int) -> None:
+    """Call a function with each of some parts, several at a time.
+
+    Raises
+    ------
+    Exception
+        The first error, after the calls that had begun.
+    """
+    if len(parts) < 2:
+        for part in parts:
+            action(part)
+        return
+    with ThreadPoolExecutor(at_once) as pool:
+        calls = [pool.submit(action, part) for part in parts]
+        try:
+            for call in calls:
+                call.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 class RangeFile(io.RawIOBase):
@@ -275,7 +399,7 @@ class RangeFile(io.RawIOBase):
         if tag not in (0, found.st_ino):
             raise _replaced(path)
         self._size = found.st_size
-        self._identity = _facts(found)
+        self._identity = _identity(found)
         self._content = None if listed is None else listed[0].small.get(listed[1])
 
     def __repr__(self) -> str:
@@ -326,7 +450,7 @@ class RangeFile(io.RawIOBase):
         return stop - start
 
 
-def _read_block(path: RemotePath, identity: Facts, size: int, index: int) -> bytes:
+def _read_block(path: RemotePath, identity: Identity, size: int, index: int) -> bytes:
     start = index * size
     return _read_range(path, start, min(start + size, identity[0]), identity)
 
@@ -346,21 +470,16 @@ def read_together(folder: RemotePath, places: Sequence[str]) -> dict[str, bytes]
     """
     for place in places:
         note_opened(folder / place)
-    store, listed = open_store(folder), tree_of(folder)
-    small = {} if listed is None or listed[1] else listed[0].small
-    found = {place: small[place] for place in places if place in small}
-    paths = {f"{store.path}/{place}": place for place in places if place not in found}
-    facts = {path: (folder / place).stat() for path, place in paths.items()}
-    sizes = {path: each.st_size for path, each in facts.items()}
-    with store_errors(folder, SourceError):
-        fetched = retried(lambda: store.read_all(sizes))
-    for path, answer in fetched.items():
-        _check(folder / paths[path], answer, sizes[path], 0, _facts(facts[path]))
-        found[paths[path]] = answer.data
-    return found
+    listed = tree_of(folder)
+    small = {} if listed is None else listed[0].small
+    start = "" if listed is None or not listed[1] else f"{listed[1]}/"
+    found = {place: small[start + place] for place in places if start + place in small}
+    paths = {folder / place: place for place in places if place not in found}
+    fetched = _fetched(list(paths))
+    return found | {paths[path]: data for path, (_, data) in fetched.items()}
 
 
-def _check(path: RemotePath, answer: Answer, expected: int, start: int, before: Facts) -> None:
+def _check(path: RemotePath, answer: Answer, expected: int, start: int, before: Identity) -> None:
     """Raise if an answer is not of the version of an object that was there before."""
     if not answer.is_of(before[0], before[2]):
         raise _replaced(path)
@@ -373,6 +492,14 @@ def _replaced(path: RemotePath) -> SourceError:
     return SourceError(
         f"'{path}' was replaced by another object while it was read. Run this again when no "
         "program writes to it."
+    )
+
+
+def _removed(path: RemotePath) -> SourceError:
+    _note_outdated(path)
+    return SourceError(
+        f"'{path}' was removed from the store while it was read. Put it back, or run this again to "
+        "read what is there."
     )
 
 
@@ -407,7 +534,7 @@ def read_range(path: RemotePath, start: int, stop: int, tag: int = 0) -> bytes:
         If the store fails, or the object is another one than it was.
     """
     note_opened(path)
-    size, modified, present = _facts(status(path))
+    size, modified, present = _identity(status(path))
     return _read_range(path, start, stop, (size, modified, tag or present))
 
 
@@ -416,13 +543,21 @@ def note_opened(path: RemotePath) -> None:
     sys.audit("open", str(path), "rb", os.O_RDONLY)
 
 
-def _facts(found: os.stat_result) -> Facts:
+def _identity(found: os.stat_result) -> Identity:
     return found.st_size, found.st_mtime_ns, found.st_ino
 
 
-def _read_range(path: RemotePath, start: int, stop: int, before: Facts) -> bytes:
+def _read_range(path: RemotePath, start: int, stop: int, before: Identity) -> bytes:
+    fetched = _FETCHED.get()
+    if fetched is not None and path in fetched:
+        (size, _, tag), data = fetched[path]
+        if (size, tag) == (before[0], before[2]):
+            return data[start:stop]
     store = open_store(path)
     with store_errors(path, SourceError):
-        answer = retried(lambda: store.read(start, stop))
+        try:
+            answer = retried(lambda: store.read(start, stop))
+        except FileNotFoundError:
+            raise _removed(path) from None
     _check(path, answer, stop - start, start, before)
     return answer.data

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -72,6 +73,33 @@ class Store:
         """Return bytes of the object with its version."""
         return read_answer(self.fs, self.path, start, stop)
 
+    def find(self) -> Iterable[dict[str, Any]]:
+        """Return facts about all objects below the path.
+
+        fsspec leaves out the folders that cannot be listed, in stores whose packages do not list
+        them in another way. They are listed one by one here, so that each failure is an error.
+        """
+        bases = require_package("fsspec", "remote"), require_package("fsspec.asyn", "remote")
+        own, names = type(self.fs), (("AbstractFileSystem", "find"), ("AsyncFileSystem", "_find"))
+        walks = [
+            getattr(own, name, None) is getattr(getattr(base, kind), name)
+            for base, (kind, name) in zip(bases, names, strict=True)
+        ]
+        if not any(walks):
+            found = retried(lambda: self.fs.find(self.path, detail=True))
+            return found.values()  # type: ignore[no-any-return]
+        return self._walked()
+
+    def _walked(self) -> Iterator[dict[str, Any]]:
+        waiting = [self.path]
+        while waiting:
+            folder = waiting.pop()
+            for info in retried(functools.partial(self.fs.ls, folder, detail=True)):
+                if info["type"] != "directory":
+                    yield info
+                elif str(info["name"]).strip("/") != folder.strip("/"):  # itself, as a marker
+                    waiting.append(str(info["name"]))
+
     def read_all(self, sizes: Mapping[str, int]) -> dict[str, Answer]:
         """Return the contents of several objects by path, which are requested at once."""
         return read_answers(self.fs, sizes)
@@ -87,13 +115,21 @@ def open_store(remote: RemotePath) -> Store:
     """
     fsspec = require_package("fsspec", "remote")
     try:
-        fs, path = fsspec.core.url_to_fs(remote.url, use_listings_cache=False)
+        fs, path = _opened(fsspec, remote.url)
     except ImportError as error:
         raise MissingPackageError(
             f"'{remote}' cannot be opened: {error}. Install that package, as with pip install "
             "s3fs for s3:// or pip install gcsfs for gs://."
         ) from None
     return Store(remote, fs, str(path).rstrip("/"))
+
+
+def _opened(fsspec: Any, url: str) -> tuple[Any, str]:
+    if "::" not in url:
+        return fsspec.core.url_to_fs(url, use_listings_cache=False)  # type: ignore[no-any-return]
+    # fsspec takes two colons for a chain of file systems; here they are part of a name.
+    cls = fsspec.get_filesystem_class(url.partition("://")[0])
+    return cls(**cls._get_kwargs_from_urls(url), use_listings_cache=False), cls._strip_protocol(url)
 
 
 @contextmanager

@@ -9,8 +9,9 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import OptionError, SpecificationError
+from nwb_ophys.errors import OptionError, SourceError, SpecificationError
 from nwb_ophys.home import with_home
+from nwb_ophys.remote.paths import is_url
 from nwb_ophys.sessions.patterns import filled, matches
 
 CLOCKS = ("times", "pulses", "trials")
@@ -60,14 +61,11 @@ class ClockFiles:
                 if isinstance(value, str):
                     stated[name] = filled(value, self.fields)
             name = filled(template, self.fields)
-            # The name of a file may have brackets of its own.
-            own = self.folder / with_home(Path(name))
-            found = [str(own)] if own.exists() else None
-            there = found or [each.place for each in matches(template, self.folder, self.fields)]
+            there = self._places(template, name)
         except KeyError as error:
             self.faults.append(f"'{key}' lacks {error}, or its field has no value.")
             return None
-        except (OptionError, SpecificationError) as error:
+        except (OptionError, SpecificationError, SourceError) as error:
             self.faults.append(str(error))
             return None
         if len(there) != 1:
@@ -76,3 +74,13 @@ class ClockFiles:
             return None
         self.files += there
         return {**stated, "file": there[0]}
+
+    def _places(self, template: str, name: str) -> list[str]:
+        """Return the files of a name; a URL is looked at when it is read."""
+        if is_url(name):
+            return [name]
+        # The name of a file may have brackets of its own.
+        own = self.folder / with_home(Path(name))
+        if own.exists():
+            return [str(own)]
+        return [each.place for each in matches(template, self.folder, self.fields)]

@@ -34,6 +34,7 @@ from nwb_ophys.sessions.states import (
     FAILED,
     RUNNING,
     WAITING,
+    Look,
     SessionState,
     decided,
     other_of,
@@ -42,7 +43,6 @@ from nwb_ophys.sessions.states import (
     remove_partial,
     settings_fingerprint,
     shown_paths,
-    sources_fingerprint,
     state_path,
     write_state,
 )
@@ -86,19 +86,20 @@ def run_session(session: Session, share: Share) -> SessionState:
 def _run_locked(session: Session, share: Share, path: Path) -> SessionState:
     remove_partial(path)
     before = read_state(path, session.key)
-    decision = decided(session, before)
+    look = Look(session)
+    decision = decided(session, before, look)
     if decision.act == "skip":
         return before
     if decision.act == "keep":
         return _ended(path, attrs.evolve(before, state=DONE))
-    present = output_identity(before.output)
+    present = look.output(before.output)
     # A process that was killed did not record what it wrote.
     is_newer = before.state == RUNNING and present != before.before
     state = SessionState(
         key=session.key,
         state=RUNNING,
         settings=settings_fingerprint(session),
-        sources=sources_fingerprint(session),
+        sources=look.sources,
         output=before.output,
         paths=before.paths,
         before=present,

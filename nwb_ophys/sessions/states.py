@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import xxhash
 
 from nwb_ophys.errors import OutputError, SourceError
 from nwb_ophys.remote.paths import RemotePath, as_path, is_url
-from nwb_ophys.remote.reading import version_of
+from nwb_ophys.remote.reading import version_of, versions_below
 from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
@@ -307,21 +308,33 @@ def settings_fingerprint(session: Session) -> str:
 def sources_fingerprint(session: Session) -> str:
     """Return the fingerprint of names, sizes and times of change of all source files.
 
-    Nothing is read from the files. Of an object in a store its version counts, of a Zarr store that
-    of its headers. Files that runs write have no part in it, also where the outputs lie in the
-    folder of the recording.
+    Nothing is read from the files. Of objects in a store their versions count. Files that runs
+    write have no part in it, also where the outputs lie in the folder of the recording.
     """
     digest = xxhash.xxh128()
     for path in (*session.paths, *session.beside):
-        for line in _remote_entry(path) if is_url(path) else _entries(path, session.output):
+        entries = _remote_entries if is_url(path) else _entries
+        for line in entries(path, session.output):
             digest.update(f"{line}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
-def _remote_entry(path: str) -> Iterator[str]:
-    """Yield a line for what is at a URL, which is shown without credentials."""
+def _remote_entries(path: str, output: str) -> Iterator[str]:
+    """Yield a line for the object at a URL, or for each one below it, without credentials."""
     place = as_path(path)
-    yield f"{place} {_identity(place)}"
+    try:
+        found = versions_below(place) if isinstance(place, RemotePath) else {}
+    except SourceError:  # its conversion says so
+        yield f"{place}: not listed"
+        return
+    own = str(as_path(output)) if is_url(output) else None
+    for name, facts in sorted(found.items()):
+        where = str(place / name) if name else str(place)
+        is_own = own is not None and f"{where}/".startswith(f"{own}/")
+        if not (is_own or any(map(_is_name_of_a_run, name.split("/")))):
+            yield f"{where} {facts}"
+    if not found:
+        yield f"{place}: absent"
 
 
 def _entries(path: str, output: str) -> Iterator[str]:
@@ -351,9 +364,12 @@ def _entries(path: str, output: str) -> Iterator[str]:
 
 def _is_of_a_run(entry: os.DirEntry[str]) -> bool:
     """Return whether a file or folder in a folder is an output, a state or a file of a run."""
-    name = entry.name
+    return _is_name_of_a_run(entry.name)
+
+
+def _is_name_of_a_run(name: str) -> bool:
     if name.startswith("."):
-        return name == FOLDER or HiddenName.parse(Path(entry.path)) is not None
+        return name == FOLDER or HiddenName.parse(Path(name)) is not None
     return name.endswith(RESULTS)
 
 
@@ -381,34 +397,61 @@ def _identity(path: Path) -> tuple[int, ...] | None:
     return (found.st_size, found.st_mtime_ns)
 
 
-def decided(session: Session, state: SessionState) -> Decision:
+class Look:
+    """Look at the sources and the outputs of a session, each taken once, when it is needed.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._outputs: dict[str, tuple[int, ...] | None] = {}
+
+    @cached_property
+    def sources(self) -> str:
+        """The fingerprint of the source files."""
+        return sources_fingerprint(self._session)
+
+    def output(self, path: str) -> tuple[int, ...] | None:
+        """Return size and time of change of an output, as :func:`output_identity`."""
+        if path not in self._outputs:
+            self._outputs[path] = output_identity(path)
+        return self._outputs[path]
+
+
+def decided(session: Session, state: SessionState, look: Look | None = None) -> Decision:
     """Return what a run does with a session, whose state is known.
 
     Parameters
     ----------
     session : Session
     state : SessionState
+    look : Look, optional
+        A new look at the files by default.
     """
-    found = _decided(session, state)
+    look = look or Look(session)
+    found = _decided(session, state, look)
     # What a process wrote that was killed is not recorded, and is replaced.
     if found.act != "convert" or state.state == RUNNING:
         return found
     output = session.shown_output
-    present = output_identity(output)
+    present = look.output(output)
     is_own = output == state.output and present == state.written
     return attrs.evolve(found, needs_overwrite=present is not None and not is_own)
 
 
-def _decided(session: Session, state: SessionState) -> Decision:
+def _decided(session: Session, state: SessionState, look: Look) -> Decision:
     if state.state == WAITING:
-        is_there = output_identity(session.shown_output) is not None
+        is_there = look.output(session.shown_output) is not None
         more = ", but the file exists, which only --overwrite replaces" if is_there else ""
         return Decision("convert", f"new{more}")
     if state.state == FAILED:
         return Decision("convert", "failed before")
     is_same = state.settings == settings_fingerprint(session)
-    is_read_alike = state.sources == sources_fingerprint(session)
-    present = output_identity(state.output)
+    is_read_alike = state.sources == look.sources
+    present = look.output(state.output)
     if state.state == RUNNING:
         # The rename of the whole file is the last step of a conversion.
         is_whole = present is not None and present != state.before

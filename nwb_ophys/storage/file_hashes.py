@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
 import xxhash
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.remote.paths import RemotePath
 
 _PIECE = 1 << 16
 # Files of no more bytes in total are hashed whole.
@@ -24,6 +26,8 @@ _LARGEST_SAMPLE = 16
 _SMALLEST_PIECE = 1 << 12
 _FEWEST_PIECES = 4
 _READ_BYTES = 1 << 22
+# Objects of stores that are hashed together.
+_AT_ONCE = 8
 
 
 # Notes of operating systems in the folders that they show.
@@ -107,16 +111,24 @@ class BackgroundHashes:
         self._thread.start()
 
     def _run(self) -> None:
+        remote = [path for path in self._paths if isinstance(path, RemotePath)]
+        if len(remote) > 1:  # of which each takes as long as its requests
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                list(pool.map(self._hash, remote))
         for path in self._paths:
-            if self._is_stopped:
-                return
-            try:
-                self._found[path] = file_hash(path, self._sampling)
-            except (OSError, SourceError):
-                self._found[path] = None
+            if path not in self._found:
+                self._hash(path)
+
+    def _hash(self, path: Path) -> None:
+        if self._is_stopped:
+            return
+        try:
+            self._found[path] = file_hash(path, self._sampling)
+        except (OSError, SourceError):
+            self._found[path] = None
 
     def stop(self) -> None:
-        """End the thread after the present file."""
+        """End the thread after the files that it reads."""
         self._is_stopped = True
         self._thread.join()
 

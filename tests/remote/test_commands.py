@@ -145,7 +145,7 @@ def test_mistakes_are_named_in_one_line(memory, files, run, tmp_path, command):
 
 
 def _forget_the_last_seconds():
-    for facts in (reading._info, reading._names_in, reading._block, reading._small_block):
+    for facts in (reading._info, reading._entries, reading._block, reading._small_block):
         facts.cache_clear()
     trees._TREES.clear()
 

@@ -13,7 +13,12 @@ import tifffile
 
 import nwb_ophys
 from nwb_ophys.cli import main
-from nwb_ophys.errors import NwbOphysError, SourceError, SourceNotFoundError
+from nwb_ophys.errors import (
+    NwbOphysError,
+    SourceError,
+    SourceNotFoundError,
+    UnknownFormatError,
+)
 from nwb_ophys.registry import formats
 from nwb_ophys.remote import reading
 from nwb_ophys.testing import simulate_recording, write_scanimage
@@ -44,7 +49,7 @@ def _no_blocks_of_before():
     reading._block.cache_clear()
     reading._small_block.cache_clear()
     reading._info.cache_clear()
-    reading._names_in.cache_clear()
+    reading._entries.cache_clear()
 
 
 def _contents(path):
@@ -167,7 +172,7 @@ def test_absent_objects_and_folders(bucket, nwb):
     for url in (f"{bucket.url}/absent.nwb", "s3://no-such-bucket/a.nwb"):
         with pytest.raises(SourceNotFoundError, match="does not exist"):
             nwb_ophys.open(url)
-    with pytest.raises(SourceError, match="is a folder in an object store"):
+    with pytest.raises(UnknownFormatError, match="contains only NWB files"):
         nwb_ophys.open(f"{bucket.url}/run")
 
 
@@ -257,14 +262,14 @@ def test_other_formats_are_refused(bucket, tmp_path):
     recording = simulate_recording(num_samples=5, num_rows=24, num_columns=34, num_cells=3)
     folder = tmp_path / "raw"
     folder.mkdir()
-    write_sample(formats()["bruker"], folder, recording)
-    url = _put_all(bucket, [each for each in folder.rglob("*") if each.is_file()])
-    for each in sorted(bucket.keys)[::3]:
+    write_sample(formats()["miniscope"], folder, recording)
+    for each in (each for each in folder.rglob("*") if each.is_file()):
+        bucket.put(f"run/{each.relative_to(folder).as_posix()}", each.read_bytes())
+    for each in (*sorted(bucket.keys)[::3], "run"):
         with pytest.raises(NwbOphysError) as caught:
             nwb_ophys.open(f"{bucket.url}/{each}")
         assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(SourceError, match="is a folder in an object store"):
-        nwb_ophys.open(url)
+    assert "is read from a disk only. Download it first" in str(caught.value)
 
 
 def test_signatures_and_passwords_are_not_recorded(bucket, tmp_path, capsys):

@@ -10,7 +10,6 @@ import zlib
 import fsspec
 import h5py
 import numcodecs.pickles
-import numpy as np
 import pytest
 
 import nwb_ophys
@@ -245,10 +244,3 @@ def test_references_to_other_stores_are_refused(memory, stores, tmp_path, source
         nwb_ophys.open(url)
     assert "names the other store" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_folders_of_other_formats_are_refused(memory, tmp_path):
-    np.save(tmp_path / "movie.npy", np.zeros((5, 4, 4), "u2"))
-    memory.put(str(tmp_path), "/remote-input/run", recursive=True)
-    with pytest.raises(SourceError, match="folders other than Zarr stores"):
-        nwb_ophys.open("memory://remote-input/run")

@@ -25,7 +25,7 @@ from nwb_ophys.filetypes.truncation import (
 )
 from nwb_ophys.listings import kept
 from nwb_ophys.optional import require_package
-from nwb_ophys.remote.paths import as_path, opened_by_ranges
+from nwb_ophys.remote.paths import READ_AHEAD, as_path, opened_by_ranges, read_ahead
 
 
 @attrs.frozen(kw_only=True)
@@ -184,6 +184,8 @@ def inspect_tiffs(
     files = [as_path(path) for path in paths]
     sources: list[TiffSource] = []
     for index, path in enumerate(files):
+        if index % READ_AHEAD == 0:
+            read_ahead(read_page_table, files[index : index + READ_AHEAD])
         source = inspect_later_tiff(
             path, reads_axes=reads_axes, allow_truncated=allow_truncated, is_first=not index
         )

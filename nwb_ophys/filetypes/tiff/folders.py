@@ -9,6 +9,7 @@ from pathlib import Path
 from nwb_ophys.errors import SourceError
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.paths import PathProbe, sample_of_names, without_digits
+from nwb_ophys.remote.paths import READ_AHEAD, read_ahead
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf2", ".tf8")
 # Headers of a folder that detection reads; files with other names are read first.
@@ -64,8 +65,14 @@ def _read_some(probe: PathProbe) -> list[tuple[Path, TiffHeading]]:
         else sample_of_names(names, _FEW_HEADINGS)
     )
     paths = [probe.path if probe.is_file else probe.path / name for name in sample]
-    headings = ((path, probe.read_once(read_tiff_heading, path)) for path in paths)
-    return [(path, heading) for path, heading in headings if heading is not None]
+    found = []
+    for index, path in enumerate(paths):
+        if index % READ_AHEAD == 0:
+            read_ahead(read_tiff_heading, paths[index : index + READ_AHEAD])
+        heading = probe.read_once(read_tiff_heading, path)
+        if heading is not None:
+            found.append((path, heading))
+    return found
 
 
 def _of_each_size(probe: PathProbe, names: list[str]) -> list[str]:

@@ -12,6 +12,7 @@ import attrs
 
 from nwb_ophys.filetypes.tiff.pages import IMAGE_DESCRIPTION
 from nwb_ophys.outside import check_file
+from nwb_ophys.remote.paths import open_scattered
 
 SOFTWARE = 305
 _TEXT_TYPES = (1, 2)  # BYTE, which some use for text, and ASCII
@@ -81,7 +82,7 @@ def read_tiff_heading(path: Path) -> TiffHeading | None:
     """
     try:
         check_file(path)
-        with path.open("rb") as file:
+        with open_scattered(path) as file:
             return _read(file)
     except (OSError, struct.error, ValueError):
         return None

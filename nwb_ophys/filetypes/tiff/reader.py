@@ -25,10 +25,12 @@ from nwb_ophys.filetypes.truncation import nothing_complete
 from nwb_ophys.memory import release_map
 from nwb_ophys.optional import require_package
 from nwb_ophys.remote.paths import RemotePath, opened_by_ranges
-from nwb_ophys.remote.reading import read_range
+from nwb_ophys.remote.reading import LARGE_AT_ONCE, fetched_together, read_range, run_all
 
 # A recording of thousands of files must not use up the file handles of the process (often 1024).
 MAXIMAL_OPEN_FILES = 64
+# The index of a file, and the frames of a block that are read from it.
+_Part = tuple[int, slice]
 # Page tables of files take some hundred bytes each; recordings have up to 100,000 files.
 _MAX_CACHED_TABLES = 1024
 
@@ -158,8 +160,12 @@ class TiffPageReader:
         files, local = self.locate(pages)
         bounds = np.flatnonzero(np.diff(files)) + 1
         starts = [0, *bounds.tolist()] if len(pages) else []
-        for start, stop in zip(starts, [*bounds.tolist(), len(pages)], strict=False):
-            self._read_of(int(files[start]), local[start:stop], out[start:stop])
+        stops = [*bounds.tolist(), len(pages)]
+        parts = [(int(files[at]), slice(at, stop)) for at, stop in zip(starts, stops, strict=False)]
+        for paths, group in self._groups(parts):
+            with fetched_together(paths):
+                for file, part in group:
+                    self._read_of(file, local[part], out[part])
         return out
 
     def _read_of(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
@@ -175,6 +181,32 @@ class TiffPageReader:
         if len(found):
             read(file, pages[is_stored], found)
         out[is_stored] = found
+
+    def _path(self, file: int) -> Path:
+        return self.sources[file].table.path
+
+    def _groups(self, parts: list[_Part]) -> Iterator[tuple[list[RemotePath], list[_Part]]]:
+        """Yield small objects of stores that are requested together, with what is read in them.
+
+        Files on a disk and large objects come without paths.
+        """
+        if len(parts) < 2 or not isinstance(self._path(parts[0][0]), RemotePath):
+            yield [], parts
+            return
+        group: dict[RemotePath, None] = {}
+        begin, total = 0, 0
+        for index, (file, _) in enumerate(parts):
+            path = self._path(file)
+            assert isinstance(path, RemotePath)  # the files of a recording lie in one place
+            size = path.stat().st_size
+            is_small = size <= _SMALL_BYTES
+            if begin < index and not (is_small and group and total + size <= _GROUP_BYTES):
+                yield list(group), parts[begin:index]
+                group, begin, total = {}, index, 0
+            if is_small:
+                group[path] = None
+                total += size
+        yield list(group), parts[begin:]
 
     def _copy_direct(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Copy uncompressed pages from a memory map into ``out``, of shape (pages, ...)."""
@@ -206,15 +238,19 @@ class TiffPageReader:
     ) -> None:
         """Copy uncompressed pages of an object in a store, of which near ones are one request."""
         self._check_open()
-        assert table.dtype is not None  # a table is direct only with a dtype
-        size = self.rows * self.columns * table.dtype.itemsize
+        dtype = table.dtype
+        assert dtype is not None  # a table is direct only with a dtype
+        size = self.rows * self.columns * dtype.itemsize
         offsets = table.data_offsets[pages].tolist()
-        for first, stop in _near_ranges(offsets, size):
-            start = offsets[first]
-            data = read_range(path, start, offsets[stop - 1] + size, table.version)
-            for index in range(first, stop):
+
+        def copy(part: tuple[int, int]) -> None:
+            start = offsets[part[0]]
+            data = read_range(path, start, offsets[part[1] - 1] + size, table.version)
+            for index in range(*part):
                 values = np.frombuffer(data, np.uint8, size, offsets[index] - start)
-                out[index] = values.view(table.dtype).reshape(out.shape[1:])
+                out[index] = values.view(dtype).reshape(out.shape[1:])
+
+        run_all(copy, list(_near_ranges(offsets, size)), LARGE_AT_ONCE)
 
     def _decode(self, file: int, pages: Integers, out: npt.NDArray[Any]) -> None:
         """Decode pages with tifffile into ``out``, of shape (pages, rows, columns)."""
@@ -287,6 +323,8 @@ def _put(found: npt.NDArray[Any] | None, out: npt.NDArray[Any]) -> bool:
 # Pages of a store with no more bytes between them are read together, up to this size.
 _NEAR_BYTES = 1 << 16
 _MOST_BYTES = 1 << 24
+# Objects of up to this size are requested as a whole, several together.
+_SMALL_BYTES, _GROUP_BYTES = 1 << 22, 1 << 26
 
 
 def _near_ranges(offsets: Sequence[int], size: int) -> Iterator[tuple[int, int]]:
@@ -337,6 +375,9 @@ class ManyTiffsReader(TiffPageReader):
     def paths(self) -> list[Path]:
         """Paths of all files; none is opened for them."""
         return list(self._paths)
+
+    def _path(self, file: int) -> Path:
+        return self._paths[file]
 
 
 class FilesIn(Sequence[Path]):

@@ -89,6 +89,7 @@ class BrukerImagingInterface(ImagingInterface):
     """One channel of a Prairie View recording: one plane, or volumes."""
 
     Source = BrukerSource
+    reads_ranges = True
     stream_options: ClassVar[Mapping[str, Any]] = {
         "line_scans": {
             "type": "boolean",
@@ -215,6 +216,7 @@ class BrukerLineScanInterface(LineScanInterface):
     """One channel of a line scan of Prairie View: lines over time."""
 
     Source = BrukerLineScanSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -244,6 +246,7 @@ class BrukerImagesInterface(ImagesInterface):
     """One channel of a single image or z-stack of Prairie View."""
 
     Source = BrukerImagesSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

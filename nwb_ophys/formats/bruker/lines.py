@@ -21,6 +21,7 @@ from nwb_ophys.formats.bruker.contents import LineScan
 from nwb_ophys.formats.bruker.layout import TIMES
 from nwb_ophys.formats.bruker.own_names import check_not_listed, check_own_name
 from nwb_ophys.formats.bruker.reader import files_and_pages, open_prairie_recording
+from nwb_ophys.remote.paths import as_path
 
 # Lines of successive images follow each other if the gap differs from a line by less than this.
 _MOST_JITTER = 0.5
@@ -63,7 +64,7 @@ class BrukerLineScanExtractor(LineScanExtractor):
         line_scan_index: int | None = None,
         channel_name: str | None = None,
     ) -> None:
-        self.file_path = Path(xml_path)
+        self.file_path = as_path(xml_path)
         self.line_scan = _choose(self.file_path, line_scan_index)
         names = list(self.line_scan.layout.channels.values())
         channel = index_of_name("channel_name", channel_name, names, self.file_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nwb_ophys.errors import counted
 from nwb_ophys.formats.bruker.contents import Contents
-from nwb_ophys.listings import listing_of
+from nwb_ophys.paths import names_of
 
 _BESIDE = {
     "voltage recordings": re.compile(r"_Cycle\d+_VoltageRecording[^/]*\.(csv|xml)$", re.IGNORECASE),
@@ -60,7 +60,7 @@ def _special(contents: Contents, line_scans: bool) -> Iterator[str]:
 
 def _beside(xml: Path, contents: Contents) -> Iterator[str]:
     """Yield a sentence for the files of the recording that are not converted."""
-    names = listing_of(xml.parent).names
+    names = names_of(xml.parent)
     start = f"{xml.stem}_"
     texts = (name for name in names if name[-4:].lower() in (".csv", ".xml"))
     own = sorted(name for name in texts if name.startswith(start))

@@ -26,8 +26,10 @@ from nwb_ophys.formats.bruker.lost_images import without_lost_images
 from nwb_ophys.formats.bruker.names import plain_name
 from nwb_ophys.formats.bruker.own_names import check_own_name
 from nwb_ophys.formats.bruker.xml import FrameFile, PrairieRecording, read_prairie_xml
-from nwb_ophys.listings import kept, listing_of
+from nwb_ophys.listings import kept
 from nwb_ophys.outside import named_elsewhere
+from nwb_ophys.paths import names_of
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.timing import other_rate
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -58,7 +60,7 @@ def open_prairie_recording(xml_path: Path, allow_truncated: bool = False) -> Con
     if not allow_truncated and known.recording is read and known.contents is not None:
         return known.contents
     recording = read
-    present = listing_of(xml_path.parent).names
+    present = names_of(xml_path.parent)
     if not named <= present:
         recording = _match_file_case(recording, present)
         named = _file_names(recording)
@@ -191,7 +193,7 @@ class BrukerTiffExtractor(TiffFramesExtractor):
         position_index: int | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        path = Path(xml_path)
+        path = as_path(xml_path)
         section = _section(path, position_index, allow_truncated)
         self.recording, self.layout = section.recording, section.layout
         self.section_name = section.name

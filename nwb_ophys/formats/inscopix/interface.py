@@ -58,6 +58,7 @@ class InscopixImagingInterface(RegisteredMovieWriter, ImagingInterface):
     """A movie of an Inscopix miniscope: one plane and one colour."""
 
     Source = InscopixSource
+    reads_ranges = True
     Options = RegisteredImagingOptions
     states_movies = True
     photon_series_type = "OnePhotonSeries"
@@ -144,6 +145,7 @@ class InscopixSegmentationInterface(SegmentationInterface):
     """The cells of an Inscopix cell set, with their traces."""
 
     Source = InscopixCellsSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor, ArraySegmentationExtractor
 from nwb_ophys.filetypes.files import COPY_AGAIN
+from nwb_ophys.filetypes.mapped import mapped_rows, mapped_whole
 from nwb_ophys.formats.inscopix.header import CELL_SET, MOVIE, IsxdHeader, check_size, open_isxd
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_lists import PixelLists
 
 _DTYPES: dict[int, np.dtype[Any]] = {0: np.dtype("<u2"), 1: np.dtype("<f4"), 2: np.dtype("u1")}
@@ -52,7 +54,7 @@ class InscopixMovieExtractor(ArrayImagingExtractor):
     extractor_name = "InscopixMovieExtractor"
 
     def __init__(self, file_path: Path) -> None:
-        self.header = open_isxd(Path(file_path), MOVIE)
+        self.header = open_isxd(as_path(file_path), MOVIE)
         self._valid = self.header.valid_samples
         super().__init__(_frames(self.header, len(self._valid)), float(1 / self.header.period))
         missing = self.header.num_times - len(self._valid)
@@ -76,7 +78,7 @@ class InscopixMovieExtractor(ArrayImagingExtractor):
         return times[start_sample:end_sample].astype(np.float64)
 
 
-def _frames(header: IsxdHeader, num_frames: int) -> NDArray[Any]:
+def _frames(header: IsxdHeader, num_frames: int) -> Any:
     """Map the frames, (samples, rows, columns)."""
     stated = header.content.get("dataType")
     if stated not in _DTYPES:
@@ -94,7 +96,7 @@ def _frames(header: IsxdHeader, num_frames: int) -> NDArray[Any]:
     check_size(header, num_frames * frame.itemsize, what)
     if num_frames == 0:
         return np.zeros((0, rows, columns), dtype)
-    return np.memmap(header.path, dtype=frame, mode="r", shape=(num_frames,))["pixels"]
+    return mapped_rows(header.path, frame, (num_frames,), field="pixels")
 
 
 def _warn_of_alternating_frames(header: IsxdHeader) -> None:
@@ -141,7 +143,7 @@ class InscopixCellsExtractor(ArraySegmentationExtractor):
     extractor_name = "InscopixCellsExtractor"
 
     def __init__(self, file_path: Path) -> None:
-        self.header = header = open_isxd(Path(file_path), CELL_SET)
+        self.header = header = open_isxd(as_path(file_path), CELL_SET)
         names = _cell_list(header, "CellNames", None)
         num_pixels, num_cells = int(np.prod(header.frame_shape)), len(names)
         cells = _cells(header, num_cells, num_pixels)
@@ -216,7 +218,7 @@ def _cell_list(header: IsxdHeader, key: str, count: int | None) -> list[Any]:
     return found
 
 
-def _cells(header: IsxdHeader, num_cells: int, num_pixels: int) -> NDArray[Any]:
+def _cells(header: IsxdHeader, num_cells: int, num_pixels: int) -> Any:
     """Map the cells: the pixels of the footprint and the samples of the trace of each cell."""
     if header.content.get("dataType") != "float":
         raise CorruptSourceError(
@@ -229,4 +231,4 @@ def _cells(header: IsxdHeader, num_cells: int, num_pixels: int) -> NDArray[Any]:
     check_size(header, 4 * num_cells * shape[1], what)
     if num_cells == 0:
         return np.zeros(shape, "<f4")
-    return np.memmap(header.path, dtype="<f4", mode="r", shape=shape)
+    return mapped_whole(header.path, "<f4", shape)

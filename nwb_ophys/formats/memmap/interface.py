@@ -70,6 +70,7 @@ class MemmapImagingInterface(RegisteredMovieWriter, ImagingInterface):
     """One channel of a movie in a file of raw pixels, such as a NumPy memory map."""
 
     Source = MemmapSource
+    reads_ranges = True
     Options = RegisteredImagingOptions
     is_generic = True
     needs_rate = True

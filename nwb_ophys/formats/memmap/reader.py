@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, SourceError
 from nwb_ophys.extractors.axes import AxesImagingExtractor, MovieAxes
 from nwb_ophys.filetypes.files import COPY_AGAIN, check_not_shortened, require_file
+from nwb_ophys.filetypes.mapped import mapped_rows, mapped_whole
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.memmap.names import CAIMAN_PIXEL, caiman_layout
+from nwb_ophys.remote.paths import RemotePath
 
 _FIX_SIZE = (
     "Either the file is truncated, or shape, dtype or offset is wrong; correct them, or copy the "
@@ -204,11 +206,22 @@ class RawBinaryExtractor(AxesImagingExtractor):
     ) -> None:
         super().__init__(binary.axes, binary.dtype, sampling_frequency, channel_index, plane_index)
         self.binary = binary
+        self._fetched: Any = None
+
+    def _mapped(self) -> Any:
+        """Map the file; an object of a store whose first axis is not time is fetched once."""
+        if self._fetched is not None:
+            return self._fetched
+        binary = self.binary
+        arguments = (binary.path, binary.dtype, binary.axes.shape, binary.offset)
+        if binary.axes.order[0] == "T":
+            return mapped_rows(*arguments)
+        found = mapped_whole(*arguments)
+        if isinstance(binary.path, RemotePath):
+            self._fetched = found
+        return found
 
     def _read(self, selection: tuple[int | slice, ...]) -> NDArray[Any]:
         binary = self.binary
         check_not_shortened(binary.path, binary.end, SourceError)
-        pixels = np.memmap(
-            binary.path, binary.dtype, mode="r", offset=binary.offset, shape=binary.axes.shape
-        )
-        return np.array(pixels[selection], order="K", subok=False)
+        return np.array(self._mapped()[selection], order="K", subok=False)

@@ -43,6 +43,7 @@ class MinianSegmentationInterface(SegmentationInterface):
     """The units that Minian found, with their traces and the background."""
 
     Source = MinianSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

@@ -24,6 +24,7 @@ from nwb_ophys.formats.minian.zarr_variables import (
     read_zarr_shape,
 )
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.remote.paths import as_path
 
 _MOVIE_AXES = ("frame", "height", "width")
 
@@ -86,7 +87,7 @@ class MinianMovieExtractor(ArrayImagingExtractor):
         sampling_frequency: float | None = None,
         timestamps_path: Path | None = None,
     ) -> None:
-        folder = Path(folder_path)
+        folder = as_path(folder_path)
         movie = open_movie(folder)
         num_samples = movie.shape[0]
         self._native_times = sample_times(

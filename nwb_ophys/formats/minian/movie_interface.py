@@ -47,6 +47,7 @@ class MinianImagingInterface(RegisteredMovieWriter, ImagingInterface):
     """The movie that Minian registered."""
 
     Source = MinianMovieSource
+    reads_ranges = True
     Options = RegisteredImagingOptions
     photon_series_type = "OnePhotonSeries"
     # The movie is as large as the recording, and Minian can make it again.

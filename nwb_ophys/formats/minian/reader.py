@@ -22,6 +22,7 @@ from nwb_ophys.base_extractors import SegmentationExtractor
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.formats.minian.times import sample_times
 from nwb_ophys.formats.minian.zarr_variables import ZarrVariable, open_zarr_variable
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin, repeated_ids
 from nwb_ophys.rois.traces import Response, TraceView
@@ -167,7 +168,7 @@ class MinianExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         timestamps_path: Path | None = None,
     ) -> None:
         super().__init__()
-        self.folder_path = Path(folder_path)
+        self.folder_path = as_path(folder_path)
         footprints = self._open("A", ("unit_id", *_FIELD))
         if footprints is None:
             raise CorruptSourceError(

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.documents import parse_source_json, read_limited
-from nwb_ophys.errors import CorruptSourceError, shown
+from nwb_ophys.errors import CorruptSourceError, SourceError, shown
 from nwb_ophys.filetypes.npy import check_characters
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage import check_complete
-from nwb_ophys.storage.backends.zarr_claims import check_chunks, check_header, opening_array
+from nwb_ophys.storage.backends.zarr_claims import check_chunks_of, check_header, opening_array
 from nwb_ophys.storage.backends.zarr_parts import absent_chunks
 
 _HEADERS = (".zarray", "zarr.json")
@@ -171,20 +171,24 @@ def _is_slice(part: Any) -> bool:
 
 
 def _open(folder: Path) -> Any:
-    zarr = require_package("zarr", "minian")
+    # Imported here, with asyncio, which detection does without.
+    from nwb_ophys.storage.backends.zarr_guarded import reading_store
 
+    zarr = require_package("zarr", "minian")
     if not any((folder / name).is_file() for name in _HEADERS):
         return None
     with opening_array(folder):
         check_header(folder)
-        return zarr.open_array(folder, mode="r")  # Zarr 3 takes a text for a URL
+        return zarr.open_array(reading_store(folder), mode="r")
 
 
 def _read(folder: Path, array: Any, selection: Any) -> NDArray[Any]:
     try:
         parts = (slice(None),) * array.ndim if selection is ... else selection
-        check_chunks(folder, array, parts)
+        check_chunks_of(array, parts)
         return check_characters(np.asarray(array[selection]))
+    except SourceError:  # of an object store, which names the object
+        raise
     except Exception as error:  # a damaged chunk can raise anything
         raise CorruptSourceError(
             f"'{folder}' cannot be read: {shown(error)}. It may be damaged; copy it again."

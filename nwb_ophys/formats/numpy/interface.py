@@ -16,6 +16,7 @@ from nwb_ophys.interfaces.emptiness import empty_array
 from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.segmentation import SegmentationInterface
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.remote.arrays import StoredRows
 
 _MAGIC = b"\x93NUMPY"
 _KINDS = ("raw", "dff", "neuropil", "deconvolved", "denoised")
@@ -43,6 +44,7 @@ class NumpyImagingInterface(ImagingInterface):
     """A movie in an array in memory, or in a ``.npy`` file."""
 
     Source = NumpyImagingSource
+    reads_ranges = True
     is_generic = True
     needs_rate = True
 
@@ -120,6 +122,7 @@ class NumpySegmentationInterface(SegmentationInterface):
     """ROIs and traces in arrays in memory, or in ``.npy`` files."""
 
     Source = NumpySegmentationSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:
@@ -176,7 +179,7 @@ def _array(name: str, value: Any) -> Any:
     path = getattr(value, "filename", None)
     if isinstance(value, Path):
         path, value = value, load_npy(value)
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, (np.ndarray, StoredRows)):
         raise SourceArgumentError(
             f"{name} must be an array of numbers, or the path of a .npy file; it is {type(value)}."
         )

@@ -220,7 +220,8 @@ def _read_info(path: Path) -> Any:
     check_level5(path, ["info"])
     try:
         check_file(path)
-        found = read(path, squeeze_me=True, struct_as_record=False, variable_names=["info"])
+        with path.open("rb") as file:
+            found = read(file, squeeze_me=True, struct_as_record=False, variable_names=["info"])
     except NotImplementedError as error:
         raise CorruptSourceError(
             f"'{path}' is a MATLAB file of version 7.3, which Scanbox does not write; load it in "

@@ -52,6 +52,7 @@ class ScanboxImagingInterface(ImagingInterface):
     """One channel of a Scanbox recording: one plane, or volumes."""
 
     Source = ScanboxSource
+    reads_ranges = True
     has_volumes = True
 
     @classmethod

@@ -15,8 +15,10 @@ from nwb_ophys.errors import CorruptSourceError, SourceArgumentError, counted
 from nwb_ophys.extractors.choices import index_of_name
 from nwb_ophys.extractors.ranges import check_index, check_range, warn_of_stated_rate
 from nwb_ophys.filetypes.files import check_not_shortened
+from nwb_ophys.filetypes.mapped import mapped_rows
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.scanbox.header import ScanboxHeader, read_scanbox_header, scanbox_files
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.timing import require_rate
 
 _BRIGHTEST = np.uint16(np.iinfo(np.uint16).max)
@@ -69,7 +71,7 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         allow_truncated: bool = False,
     ) -> None:
         super().__init__()
-        self.file_path, header_path = scanbox_files(Path(file_path))
+        self.file_path, header_path = scanbox_files(as_path(file_path))
         self.metadata = header = read_scanbox_header(header_path)
         self._channel = index_of_name(
             "channel_name", channel_name, header.channel_names, header.path
@@ -129,23 +131,25 @@ class ScanboxExtractor(ImagingExtractor):  # type: ignore[misc]
         numpy.ndarray, shape (samples, rows, columns, planes)
         """
         first, last = check_range(start_sample, end_sample, self._num_samples)
-        header = self.metadata
-        shape = (header.num_rows, header.num_columns)
-        # The file has the axes sample, plane or region, row, column and channel.
-        frames = self._pixels().reshape(-1, header.frames_per_sample, *shape, len(header.channels))
-        if header.num_regions > 1:
+        frames = self._pixels()[first:last]
+        if self.metadata.num_regions > 1:
             frames = frames[:, self._region : self._region + 1]
-        stored = frames[first:last, planes, ..., self._channel]
+        stored = frames[:, planes, ..., self._channel]
         pixels = np.empty(stored.shape, np.uint16)
         np.subtract(_BRIGHTEST, stored, out=pixels)
         return pixels.transpose(0, 2, 3, 1)
 
-    def _pixels(self) -> npt.NDArray[np.uint16]:
-        """Map the frames of all complete samples into memory."""
+    def _pixels(self) -> Any:
+        """Map the frames of all complete samples into memory.
+
+        The axes are sample, plane or region, row, column and channel.
+        """
         header = self.metadata
         size = self._num_samples * header.frames_per_sample * header.frame_bytes
         check_not_shortened(self.file_path, size)
-        return np.memmap(self.file_path, "<u2", mode="r", shape=size // 2)
+        frame = (header.num_rows, header.num_columns, len(header.channels))
+        shape = (self._num_samples, header.frames_per_sample, *frame)
+        return mapped_rows(self.file_path, "<u2", shape)
 
     def get_image_shape(self) -> tuple[int, int]:
         """Return (rows, columns)."""

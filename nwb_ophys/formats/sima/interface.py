@@ -44,6 +44,7 @@ class SimaSegmentationInterface(SegmentationInterface):
     """ROIs of SIMA, with the signals that were extracted from them."""
 
     Source = SimaSource
+    reads_ranges = True
 
     @classmethod
     def open(cls, source: Any) -> Any:

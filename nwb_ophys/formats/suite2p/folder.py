@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, shown
 from nwb_ophys.extractors.ranges import check_stated_rate
-from nwb_ophys.filetypes.npy import load_npy
+from nwb_ophys.filetypes.npy import load_npy, npy_shape
 from nwb_ophys.formats.suite2p.fall import NAME as MATLAB_FILE
 from nwb_ophys.formats.suite2p.fall import FallFile, holds_results, variable_shapes
 from nwb_ophys.formats.suite2p.statistics import single_number
@@ -289,7 +289,7 @@ def trace_shape(folder: Path, name: str) -> tuple[int, ...]:
     plane = PathProbe(folder)
     if reads_matlab_file(plane):
         return variable_shapes(plane).get(name, ())
-    return load_npy(folder / f"{name}.npy").shape if f"{name}.npy" in plane.file_names else ()
+    return npy_shape(folder / f"{name}.npy") if f"{name}.npy" in plane.file_names else ()
 
 
 def missing_planes(folder: Path | PathProbe) -> list[str]:

@@ -93,6 +93,7 @@ class Suite2pSegmentationInterface(SegmentationInterface):
     """The ROIs that Suite2p found in one plane, with the traces of one channel."""
 
     Source = Suite2pSource
+    reads_ranges = True
     joins_subfolders = True
 
     @classmethod
@@ -182,6 +183,7 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
     """The movie of one plane and channel that Suite2p registered, ``data.bin``."""
 
     Source = Suite2pMovieSource
+    reads_ranges = True
     joins_subfolders = True
     Options = Suite2pImagingOptions
     # The movie is as large as the recording, and Suite2p can make it again.

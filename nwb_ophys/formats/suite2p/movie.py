@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.extractors.arrays import ArrayImagingExtractor
+from nwb_ophys.filetypes.mapped import mapped_rows
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.formats.suite2p.folder import num_frames_of_traces, raw_file_names, read_ops
 from nwb_ophys.outside import check_file
+from nwb_ophys.remote.arrays import StoredRows
+from nwb_ophys.remote.paths import as_path
 
 _FILES = {"chan1": "data.bin", "chan2": "data_chan2.bin"}
 _PIXEL = np.dtype("<i2")
@@ -59,8 +62,8 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
         allow_truncated: bool = False,
         is_trusted: bool = False,
     ) -> None:
-        folder = Path(folder_path) / plane_name
-        self.folder_path = Path(folder_path)
+        folder = as_path(folder_path) / plane_name
+        self.folder_path = as_path(folder_path)
         self.channel_name = channel_name
         self.plane_name = plane_name
         ops = read_ops(folder, is_trusted=is_trusted)
@@ -72,7 +75,8 @@ class Suite2pMovieExtractor(ArrayImagingExtractor):
             shortest = min(counts, key=counts.__getitem__)
             if not counts[shortest]:
                 raise nothing_complete(shortest)
-            movie = movie[: counts[shortest]]
+            is_stored = isinstance(movie, StoredRows)
+            movie = movie.head(counts[shortest]) if is_stored else movie[: counts[shortest]]
         super().__init__(movie, self.options["fs"])
 
     def get_shifts(self) -> NDArray[Any]:
@@ -173,7 +177,7 @@ def _count_frames(path: Path, ops: dict[str, Any]) -> int:
     return path.stat().st_size // max(_frame_bytes(ops), 1)
 
 
-def _map(path: Path, ops: dict[str, Any], allow_truncated: bool) -> NDArray[Any]:
+def _map(path: Path, ops: dict[str, Any], allow_truncated: bool) -> Any:
     check_file(path)
     if not path.is_file():
         raise SourceError(
@@ -203,4 +207,4 @@ def _map(path: Path, ops: dict[str, Any], allow_truncated: bool) -> NDArray[Any]
         shape = (count, *shape[1:])
     if not needed:
         return np.zeros(shape, _PIXEL)
-    return np.memmap(path, _PIXEL, "r", shape=shape)
+    return mapped_rows(path, _PIXEL, shape)

@@ -43,6 +43,7 @@ from nwb_ophys.formats.suite2p.folder import (
 from nwb_ophys.formats.suite2p.merges import merges_of
 from nwb_ophys.formats.suite2p.statistics import statistics_of, unknown_members
 from nwb_ophys.paths import PathProbe
+from nwb_ophys.remote.paths import as_path
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
 from nwb_ophys.rois.properties import FastPropertiesMixin
 from nwb_ophys.rois.traces import TransposedTraces
@@ -124,12 +125,17 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
     ) -> None:
         self._is_trusted = is_trusted
         self._file: FallFile | None = None
-        plane = PathProbe(Path(folder_path) / plane_name)
+        self._plane = as_path(folder_path) / plane_name
+        plane = PathProbe(self._plane)
         if reads_matlab_file(plane):
             self._file = FallFile(plane.path / MATLAB_FILE)
         try:
-            self._plane_alone = (plane_name, channel_names(Path(folder_path), others=[plane_name]))
+            self._plane_alone = (
+                plane_name,
+                channel_names(as_path(folder_path), others=[plane_name]),
+            )
             super().__init__(folder_path, channel_name=channel_name, plane_name=plane_name)
+            self.folder_path = as_path(folder_path)  # which roiextractors takes for one of a disk
             self._set_images()
             self._check_field()
             self._set_flags()
@@ -142,7 +148,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
             self.close()
             if isinstance(error, SourceError):
                 raise
-            folder = Path(folder_path) / plane_name
+            folder = as_path(folder_path) / plane_name
             raise CorruptSourceError(
                 f"'{folder}' cannot be read as Suite2p's output: {as_sentence(error)} It may be "
                 "damaged."
@@ -173,7 +179,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         require: bool = False,
     ) -> Any:
         """Return the content of a file, from ``Fall.mat`` where that is read; None if absent."""
-        plane = self.folder_path / self.plane_name
+        plane = self._plane
         if file_name == "ops.npy":
             return np.array(self._ops(plane), dtype=object)
         if file_name in _FLAGS:
@@ -230,7 +236,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         """Return the path of a file in quotes, or the name of the variable in ``Fall.mat``."""
         if self._file is not None:
             return f"'{self._file.path}': {file_name.removesuffix('.npy')}"
-        return f"'{self.folder_path / self.plane_name / file_name}'"
+        return f"'{self._plane / file_name}'"
 
     def _check_shape(self, file_name: str, data: Any) -> None:
         """Check the shape of traces against ops.npy and stat.npy, which are read first."""
@@ -244,7 +250,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
 
     def _check_field(self) -> None:
         """Check that the ROIs and the images lie in the field that ops.npy states."""
-        folder = self.folder_path / self.plane_name
+        folder = self._plane
         for index, roi in enumerate(self.stat):
             for key, size in zip(("ypix", "xpix"), self._image_shape, strict=True):
                 if len(roi[key]) and not 0 <= np.min(roi[key]) <= np.max(roi[key]) < size:
@@ -259,7 +265,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         if bad:
             shown = ", ".join(map(str, bad[:_MOST_LISTED])) + ", …" * (len(bad) > _MOST_LISTED)
             warnings.warn(
-                f"'{self.folder_path / self.plane_name}' has {counted(len(bad), 'frame')} that its "
+                f"'{self._plane}' has {counted(len(bad), 'frame')} that its "
                 "settings mark as bad (badframes), which Suite2p did not use to find ROIs; their "
                 f"traces are written, and the marks are left out. Frames from 0: {shown}.",
                 UserWarning,
@@ -296,7 +302,7 @@ class MendedSuite2pExtractor(FastPropertiesMixin, Suite2pSegmentationExtractor):
         Flags of other ROIs, such as those before a merge, are left out with a warning.
         """
         count, file_name = len(self.stat), f"{name}.npy"
-        path = self.folder_path / self.plane_name / file_name
+        path = self._plane / file_name
         if self._file is not None:
             stored = self._file.array(name)
             # Suite2p writes two zeros to Fall.mat where it has no flags.

@@ -52,6 +52,7 @@ class ThorImagingInterface(ImagingInterface):
     """One channel of a ThorImage recording: one plane, or volumes."""
 
     Source = ThorSource
+    reads_ranges = True
     has_volumes = True
     owned_beside = (".xml",)
 

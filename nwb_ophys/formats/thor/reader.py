@@ -17,6 +17,7 @@ from nwb_ophys.filetypes.tiff.extractor import TiffFramesExtractor
 from nwb_ophys.filetypes.tiff.reader import TiffPageReader
 from nwb_ophys.formats.thor.pages import open_images, open_raw
 from nwb_ophys.formats.thor.xml import NAME, TIMING, ThorExperiment, read_experiment
+from nwb_ophys.remote.paths import as_path
 
 # Channel, the two numbers of the region, plane and time.
 IMAGE_NAME = re.compile(r"(Chan\w+?)_(\d+)_(\d+)_(\d+)_(\d+)\.tiff?$", re.IGNORECASE)
@@ -149,7 +150,7 @@ class ThorExtractor(TiffFramesExtractor):
         region_name: str | None = None,
         allow_truncated: bool = False,
     ) -> None:
-        folder = Path(folder_path)
+        folder = as_path(folder_path)
         self.recording = recording = open_thor_recording(folder)
         experiment = recording.experiment
         names, regions = recording.channel_names, recording.regions

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import Reach, within_reach
 from nwb_ophys.remote.paths import RemotePath, as_path
-from nwb_ophys.remote.trees import list_tree
+from nwb_ophys.remote.trees import begin_tree
 from nwb_ophys.storage.backends.base import (
     Backend,
     StoredSource,
@@ -260,7 +260,7 @@ class ZarrFolder(Backend):
     def dataset_in(self, folder: Path, location: str) -> Any:
         """Open an array of a folder that may have no root yet, for reading."""
         if isinstance(folder, RemotePath):
-            list_tree(folder / location)
+            begin_tree(folder / location)
         zarr = require_package("zarr", "zarr")
         return zarr.open_array(reading_store(folder), path=location, mode="r")
 
