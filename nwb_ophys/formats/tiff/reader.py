@@ -157,9 +157,8 @@ class TiffStackExtractor(TiffFramesExtractor):
         stated = _stated_rate(first, layout)
         if sampling_frequency is not None:
             select_rate(first.table.path, sampling_frequency, stated, None, "finterval")
-            if layout.num_samples == 1 and len(reader.sources) == 1 and first.stated.axes:
-                sizes = {axis: first.stated.size(axis) for axis in "ZC"}
-                note_one_sample(first.table.path, sizes, "give num_{}=1")
+            if layout.num_samples == 1 and len(reader.sources) == 1:
+                _note_one_sample(first, {"Z": num_planes, "C": num_channels})
         elif layout.num_samples > 1:
             known = (
                 f"; its ImageJ description states {stated:g} Hz (finterval), which may be wrong"
@@ -272,6 +271,14 @@ def _arrange(
         axes=(stated.axes or "I") + "YX",
     )
     return layout, pages
+
+
+def _note_one_sample(source: TiffSource, given: Mapping[str, int | None]) -> None:
+    """Warn of one sample whose planes or channels may be frames, unless they are given."""
+    sizes = {
+        axis: source.stated.size(axis) if number is None else 1 for axis, number in given.items()
+    }
+    note_one_sample(source.table.path, sizes, "give num_{}=1")
 
 
 def _stated_rate(source: TiffSource, layout: TiffLayout) -> float | None:

@@ -565,6 +565,9 @@ def test_channels_of_a_movie_that_was_saved_as_planes(tmp_path, axes, given):
     tifffile.imwrite(tmp_path / "a.tif", stored, **how)
     with pytest.warns(UserWarning, match="9 planes and one sample.* give num_planes=1"):
         TiffStackExtractor(tmp_path / "a.tif", 10.0)
+    with warnings.catch_warnings():  # the user is sure that they are planes
+        warnings.simplefilter("error")
+        assert TiffStackExtractor(tmp_path / "a.tif", 10.0, num_planes=9).get_num_samples() == 1
     tifffile.imwrite(tmp_path / "b.tif", stored + 500, **how)
     for channel in (0, 1):
         extractor = TiffStackExtractor(
