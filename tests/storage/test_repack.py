@@ -80,6 +80,20 @@ def test_what_hdmf_does_not_know_is_kept_too(full, tmp_path):
     assert differences(facts_of(odd), facts_of(copy)) == []
 
 
+def test_attributes_whose_names_are_not_utf_8_are_copied(plain, tmp_path):
+    """Fault: one such name ended in a traceback."""
+    odd = tmp_path / "odd.nwb"
+    odd.write_bytes(plain.read_bytes())
+    with h5py.File(odd, "a") as file:
+        space = h5py.h5s.create(h5py.h5s.SCALAR)
+        made = h5py.h5a.create(file.id, b"size_\xb5m", h5py.h5t.NATIVE_DOUBLE, space)
+        made.write(np.array(2.5))
+    with h5py.File(repack(odd, tmp_path / "copy.nwb"), "r") as file:
+        found = np.zeros(())
+        h5py.h5a.open(file.id, b"size_\xb5m").read(found)
+    assert found == 2.5
+
+
 @pytest.mark.parametrize("workers", [0, 3])
 def test_there_and_back_again(plain, tmp_path, workers):
     there = repack(plain, tmp_path / "b.nwb.zarr", backend="zarr", workers=workers, verify=True)

@@ -16,9 +16,9 @@ _END = r"(?=[\W_]|$)"
 _COLOURS = "green|red|blue|yellow|cyan|magenta|farred|gfp|rfp|yfp|cfp|dapi|mcherry|tdtomato|gcamp"
 _TOKENS = {
     # A date, and the time after it, are part of the name of a session, and never the counter of its
-    # files.
+    # files. Numbers such as 00-00-01 are a counter.
     "identity": r"(?<!\d)(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?!\d)"
-    r"(?:[-_ T](?:0[1-9]|1\d|2[0-3])[-_.h][0-5]\d[-_.m][0-5]\d(?!\d))?"
+    r"(?:[-_ T](?:0[1-9]|1\d|2[0-3]|00(?=[-.h](?!00)))[-_.h][0-5]\d[-_.m][0-5]\d(?!\d))?"
     rf"|{_START}(?:mouse|mice|animal|subject|subj|sub|rat|fish|fly|session|ses|day|date)"
     r"[ _-]?[a-z]?\d+",
     "channel": rf"{_START}(?:channel|chan|ch)[ _-]?\d+|^c\d+(?=-)|{_START}c\d+{_END}"

@@ -223,21 +223,21 @@ def _other_rate(dataset: h5py.Dataset) -> tuple[str, float] | None:
     """Return name and value of what may be a rate beside a dataset, its own attributes first."""
     places = [dataset, dataset.parent, dataset.file]
     for place in places:
-        for name in place.attrs:
-            value = _stated_number(place, name) if _names_a_rate(name) else None
+        for name in filter(_names_a_rate, place.attrs):
+            value = _stated_number(place, name)
             if value is not None and value > 0:
                 return name, value
     for group in places[1:]:
-        texts = (name for name in group if isinstance(name, str))  # others are no UTF-8
-        for name in filter(_names_a_rate, texts):
+        for name in filter(_names_a_rate, group):
             value = _single_number(group.get(name))
             if value is not None and value > 0:
                 return name, value
     return None
 
 
-def _names_a_rate(name: str) -> bool:
-    return name.lower().replace("_", "") in _OTHER_RATES
+def _names_a_rate(name: str | bytes) -> bool:
+    # h5py gives the names that are not UTF-8 as bytes, of members and of attributes.
+    return isinstance(name, str) and name.lower().replace("_", "") in _OTHER_RATES
 
 
 def _single_number(found: Any) -> float | None:

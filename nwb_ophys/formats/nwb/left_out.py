@@ -55,6 +55,37 @@ def warn_of_left_out(path: Path) -> None:
     )
 
 
+def warn_of_images(path: Path, table: str) -> None:
+    """Warn of gray images in modules, which are written with another table than the chosen one.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        An NWB file.
+    table : str
+        Name of that table.
+    """
+    found = read_nwb(path, lambda root: list(_gray_images(root))) or []
+    if found:
+        warnings.warn(
+            f"'{path}' also contains {first_of(found, _MOST_LISTED)}. These images are written "
+            f"with the table '{table}', and are left out without it.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _gray_images(root: Any) -> Iterator[str]:
+    place = "processing"
+    for module, group in dict(root.groups())[place].groups():
+        for name, container in group.groups():
+            if container.attributes().get("neurodata_type") == _IMAGES:
+                for image, member in container.members():
+                    kind = member and member.attributes().get("neurodata_type")
+                    if kind == "GrayscaleImage":
+                        yield f"{place}/{module}/{name}/{image}"
+
+
 def _left_out(root: Any, num_tables: int) -> Iterator[str]:
     groups = dict(root.groups())
     for name in _PLACES:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from nwb_ophys.formats.nwb.files import SERIES, TABLES, NwbObject, choose, list_nwb, unique_names
-from nwb_ophys.formats.nwb.left_out import warn_of_left_out
+from nwb_ophys.formats.nwb.left_out import warn_of_images, warn_of_left_out
 from nwb_ophys.formats.nwb.lost import warn_of_lost
 from nwb_ophys.formats.nwb.objects import (
     open_nwb,
@@ -59,9 +59,7 @@ class NwbSegmentationInterface(SegmentationInterface):
 
         path, asked = source.file_path, source.plane_segmentation_name
         chosen = choose(path, TABLES, asked, "plane_segmentation_name")
-        # The images of the file are written once, with cells where there is a background.
-        tables = _tables(list_nwb(path))
-        has_images = chosen == min(tables, key=lambda one: one.name.startswith("Background"))
+        has_images = chosen == _table_with_images(_tables(list_nwb(path)))
         return NwbRoisExtractor(*open_nwb(path), chosen, has_images, source.sampling_frequency)
 
     def describe(self) -> Mapping[str, Any]:
@@ -103,7 +101,11 @@ class NwbSegmentationInterface(SegmentationInterface):
             warn_of_left_out(path)  # else the format of the movies warns
             warn_of_lost(path)
         argument = "plane_segmentation_name"
-        if source.get(argument) is not None:
+        asked = source.get(argument)
+        if asked is not None:
+            other = _table_with_images(_tables(listed))
+            if other is not None and asked not in (other.name, other.path):
+                warn_of_images(path, other.name)
             return [Part(arguments={"file_path": path})]
         return named_parts(unique_names(_tables(listed)), argument, file_path=path)
 
@@ -127,6 +129,11 @@ def _is_renamed(series: Any, kind: str) -> bool:
     """Return whether the name and the container of traces differ from those of the source."""
     container = "DfOverF" if kind == "dff" else "Fluorescence"
     return (series.parent.name, series.name) != (container, trace_entry(kind)["name"])
+
+
+def _table_with_images(tables: Sequence[NwbObject]) -> NwbObject | None:
+    """Return the table with which images are written, once: that of cells, not of a background."""
+    return min(tables, key=lambda one: one.name.startswith("Background"), default=None)
 
 
 def _tables(found: tuple[NwbObject, ...] | None) -> list[NwbObject]:

@@ -22,6 +22,10 @@ _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
 # Kinds that may be taken away from traces, as words for that say.
 _CORRECTIONS = ("neuropil", "baseline", "background")
 _CORRECTED = re.compile("correct|subtract|minus|remov")
+# Corrections of other kinds, after which neuropil is neuropil still.
+_OF_OTHER_KINDS = re.compile(
+    r"(?:motion|movement|drift|shift|bleach(?:ing)?)[\W_]*correct(?:ed|ion)?"
+)
 
 
 @attrs.frozen
@@ -155,9 +159,11 @@ def _series_of(nwbfile: Any, table: Any) -> list[Any]:
 
 def _kind(series: Any, taken: set[str]) -> str:
     container = series.parent
-    words = f"{container.name} {series.name}".lower()
+    names = [container.name.lower(), series.name.lower()]
+    words = " ".join(names)
     found = next((kind for kind in _KINDS if kind in words), "raw")
-    if found in _CORRECTIONS and _CORRECTED.search(words):
+    own = [_OF_OTHER_KINDS.sub("", name) for name in names if found in name]
+    if found in _CORRECTIONS and any(map(_CORRECTED.search, own)):
         found = "corrected"
     if type(container).__name__ == "DfOverF" or "dff" in words:
         found = "dff"

@@ -153,7 +153,6 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
     columns = _num_columns(path, info, rows)
     line_rate = _line_rate(path, info)
     config = getattr(info, "config", None)
-    lines = _scanned_lines(path, info, rows)
     requested = int(struct_number(config, "frames") or 0)
     fold = int(struct_number(info, "fold_lines") or 0)
     if fold:
@@ -163,7 +162,8 @@ def read_scanbox_header(path: Path) -> ScanboxHeader:
                 f"lines, but {rows} is not a multiple of {fold}; check fold_lines."
             )
         requested *= rows // fold
-        rows = lines = fold
+        rows = fold
+    lines = fold or _scanned_lines(path, info, rows)
     return ScanboxHeader(
         path=path,
         info=info,

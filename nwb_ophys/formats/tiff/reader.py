@@ -157,9 +157,8 @@ class TiffStackExtractor(TiffFramesExtractor):
         stated = _stated_rate(first, layout)
         if sampling_frequency is not None:
             select_rate(first.table.path, sampling_frequency, stated, None, "finterval")
-            if layout.num_samples == 1 and len(reader.sources) == 1 and first.stated.axes:
-                sizes = {axis: first.stated.size(axis) for axis in "ZC"}
-                note_one_sample(first.table.path, sizes, "give num_{}=1")
+            if layout.num_samples == 1 and len(reader.sources) == 1:
+                _note_one_sample(first, {"Z": num_planes, "C": num_channels})
         elif layout.num_samples > 1:
             known = (
                 f"; its ImageJ description states {stated:g} Hz (finterval), which may be wrong"
@@ -249,13 +248,14 @@ def _arrange(
             check_count(f"num_{AXIS_NAMES[axis]}", number)
     order = _check_order(dimension_order)
     stated = _common_axes(reader.sources, given)
-    if _are_given_as_frames(stated, given):
-        stated = StatedAxes()
+    every = [source.stated for source in reader.sources]
+    if all(each.size("T") == 1 for each in every):
+        stated, *every = (_with_frames(each, given) for each in (stated, *every))
     if stated.axes:
         _check_agreement(reader.sources[0], stated, given, dimension_order and order)
         parts = [
-            first + _stated_pages(source)
-            for first, source in zip(reader.first_pages, reader.sources, strict=False)
+            first + _stated_pages(source, each)
+            for first, source, each in zip(reader.first_pages, reader.sources, every, strict=False)
         ]
         pages = np.concatenate(parts, axis=1)
     else:
@@ -271,6 +271,14 @@ def _arrange(
         axes=(stated.axes or "I") + "YX",
     )
     return layout, pages
+
+
+def _note_one_sample(source: TiffSource, given: Mapping[str, int | None]) -> None:
+    """Warn of one sample whose planes or channels may be frames, unless they are given."""
+    sizes = {
+        axis: source.stated.size(axis) if number is None else 1 for axis, number in given.items()
+    }
+    note_one_sample(source.table.path, sizes, "give num_{}=1")
 
 
 def _stated_rate(source: TiffSource, layout: TiffLayout) -> float | None:
@@ -322,13 +330,21 @@ def _common_axes(sources: Sequence[TiffSource], given: Mapping[str, int | None])
     return first
 
 
-def _are_given_as_frames(stated: StatedAxes, given: Mapping[str, int | None]) -> bool:
-    """Return whether the user states that the planes or channels of one sample are its frames.
+def _with_frames(stated: StatedAxes, given: Mapping[str, int | None]) -> StatedAxes:
+    """Return axes of one sample with planes or channels as frames, where the user states one.
 
-    Programs write movies so that do not know the meaning of an axis.
+    Programs write movies so that do not know the meaning of an axis. There are no axes where all
+    pages are frames.
     """
     long = [axis for axis in "CZ" if stated.size(axis) > 1]
-    return bool(long) and stated.size("T") == 1 and all(given[axis] == 1 for axis in long)
+    as_frames = [axis for axis in long if given[axis] == 1]
+    if not as_frames:
+        return stated
+    if as_frames == long:
+        return StatedAxes()
+    letters = stated.axes.replace("T", as_frames[0].lower())
+    axes = letters.replace(as_frames[0], "T").replace(as_frames[0].lower(), as_frames[0])
+    return attrs.evolve(stated, axes=axes)
 
 
 def _check_agreement(
@@ -361,10 +377,10 @@ def _to_channels_samples_planes(pages: Integers, axes: str) -> Integers:
     return pages.reshape([next(shape) if axis in present else 1 for axis in "CTZ"])
 
 
-def _stated_pages(source: TiffSource) -> Integers:
+def _stated_pages(source: TiffSource, stated: StatedAxes) -> Integers:
     """Return the pages of one file in its stated order, of shape (channels, samples, planes)."""
-    pages = np.arange(source.table.num_pages, dtype=np.int64).reshape(source.stated.sizes)
-    return _to_channels_samples_planes(pages, source.stated.axes)
+    pages = np.arange(source.table.num_pages, dtype=np.int64).reshape(stated.sizes)
+    return _to_channels_samples_planes(pages, stated.axes)
 
 
 def _counted_pages(

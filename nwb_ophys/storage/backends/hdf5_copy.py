@@ -18,6 +18,7 @@ import numpy as np
 from hdmf.build import DatasetBuilder
 
 from nwb_ophys.errors import SourceError
+from nwb_ophys.storage.backends.hdf5_opening import encoded
 from nwb_ophys.storage.hdmf.internals import settings_of
 from nwb_ophys.storage.named_files import NAMED_FILES, moved_names
 
@@ -181,7 +182,7 @@ class Hdf5Copy:
 
     def _attributes(self, old: Any, new: Any) -> None:
         for name in old.attrs:
-            raw = name.encode()
+            raw = encoded(name)
             stored = h5py.h5a.open(old.id, raw)
             kind, space = stored.get_type(), stored.get_space()
             made = h5py.h5a.create(new.id, raw, kind, space)

@@ -377,6 +377,18 @@ def test_names_that_are_not_utf_8_hide_nothing(tmp_path):
     extractor.close()
 
 
+@pytest.mark.parametrize("place", ["mov", "/"])
+def test_attributes_whose_names_are_not_utf_8_are_no_rate(tmp_path, place):
+    """Fault: such a name, as of a unit in Latin-1, made the file a damaged one."""
+    path = tmp_path / "a.h5"
+    write_hdf5(path, np.zeros((3, 4, 5), np.uint16))
+    with h5py.File(path, "a") as file:
+        space = h5py.h5s.create(h5py.h5s.SCALAR)
+        h5py.h5a.create(file[place].id, b"a_\xb5m", h5py.h5t.NATIVE_DOUBLE, space)
+        file[place].attrs["frame_rate"] = 7.5
+    assert find_hdf5_movie(path).other_rate == ("frame_rate", 7.5)
+
+
 def test_a_file_that_a_program_writes_is_named_as_such(tmp_path):
     """Fault: with a given format it was "not a complete NWB file", or the error of the system."""
     fcntl = pytest.importorskip("fcntl")

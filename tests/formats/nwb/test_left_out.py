@@ -151,6 +151,23 @@ def test_images_that_no_segmentation_has_are_named(add, ophys, named, tmp_path):
     assert all(f"also contains {each}" in note for each, note in zip(named, notes, strict=True))
 
 
+def test_images_of_another_table_than_the_chosen_one_are_named(backend, tmp_path):
+    """Fault: they were left out without a word."""
+    path = _write(tmp_path / "a.nwb", backend, [_add_table, _add_images], ("rois",))
+    first, second = (part.arguments["plane_segmentation_name"] for part in _parts(path))
+    with pytest.warns(UserWarning, match=f"Summary/mean. These images.* table '{first}', and are"):
+        _parts(path, plane_segmentation_name=second)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*These images")
+        _parts(path, plane_segmentation_name=first)
+
+
+def _parts(path, **given):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Only movies, ROIs")
+        return nwb_ophys.NwbSegmentationInterface.parts(path, **given)
+
+
 @pytest.mark.parametrize("ophys", [("movie",), ("rois",), ("movie", "rois")])
 def test_nothing_is_said_of_what_is_copied(ophys, backend, tmp_path):
     assert _notes(_write(tmp_path / "a.nwb", backend, (), ophys)) == []

@@ -213,9 +213,13 @@ def test_units_and_names_are_kept(tmp_path, cells, table):
         ("NeuropilCorrectedDff", "Fluorescence", "dff"),
         ("plane0", "Neuropil", "neuropil"),
         ("plane0", "MotionCorrected", "raw"),
+        ("Neuropil", "MotionCorrectedFluorescence", "neuropil"),
+        ("neuropil_motion_corrected", "Fluorescence", "neuropil"),
+        ("neuropil", "CorrectedFluorescence", "neuropil"),
     ],
 )
 def test_traces_without_neuropil_are_no_neuropil(series, container, kind):
+    """Fault: neuropil in a container of movies after motion correction was "corrected" traces."""
     one = SimpleNamespace(name=series, parent=SimpleNamespace(name=container))
     assert _kind(one, set()) == kind
 

@@ -291,6 +291,14 @@ def test_lines_of_a_frame_that_are_not_its_rows(path, lines, rate):
         assert ScanboxExtractor(path).get_sampling_frequency() == pytest.approx(rate)
 
 
+def test_lines_of_folded_frames_are_not_compared(path):
+    """Fault: a warning named the rate of frames before they are folded, which is not written."""
+    config = {"lines": 4, "frames": 0}
+    info = {"fold_lines": 4, "config": config}
+    write_scanbox(path, MOVIE, sampling_frequency=10.0, info=info)
+    assert ScanboxExtractor(path).get_sampling_frequency() == pytest.approx(20.0)
+
+
 def test_volumes_without_planes(path):
     write_scanbox(path, MOVIE, info={"volscan": 1})
     with pytest.warns(UserWarning, match="without its planes"):

@@ -554,3 +554,37 @@ def test_a_movie_that_was_saved_as_planes_or_channels(tmp_path, how):
     name = "channels" if given else "planes"
     with pytest.warns(UserWarning, match=rf"9 {name} and one sample.* give num_{name}=1"):
         TiffStackExtractor(tmp_path / "a.tif", 10.0)
+
+
+@pytest.mark.parametrize(("axes", "given"), [("ZC", {}), ("CZ", {"num_channels": 2})])
+def test_channels_of_a_movie_that_was_saved_as_planes(tmp_path, axes, given):
+    """Fault: num_planes=1, which the warning gives, was refused for a file with channels."""
+    movie = np.arange(9 * 2 * 4 * 5, dtype=np.uint16).reshape(9, 2, 4, 5)
+    stored = movie if axes == "ZC" else movie.swapaxes(0, 1)
+    how = {"photometric": "minisblack", "metadata": {"axes": f"{axes}YX"}}
+    tifffile.imwrite(tmp_path / "a.tif", stored, **how)
+    with pytest.warns(UserWarning, match="9 planes and one sample.* give num_planes=1"):
+        TiffStackExtractor(tmp_path / "a.tif", 10.0)
+    with warnings.catch_warnings():  # the user is sure that they are planes
+        warnings.simplefilter("error")
+        assert TiffStackExtractor(tmp_path / "a.tif", 10.0, num_planes=9).get_num_samples() == 1
+    tifffile.imwrite(tmp_path / "b.tif", stored + 500, **how)
+    for channel in (0, 1):
+        extractor = TiffStackExtractor(
+            [tmp_path / "a.tif", tmp_path / "b.tif"],
+            10.0,
+            num_planes=1,
+            channel_index=channel,
+            **given,
+        )
+        expected = np.concatenate([movie[:, channel], movie[:, channel] + 500])
+        np.testing.assert_array_equal(extractor.get_series(), expected)
+
+
+def test_files_of_one_sample_and_of_more_keep_their_planes(tmp_path):
+    """Planes are frames in all files of a movie, or in none of them."""
+    for name, samples in (("a", 1), ("b", 2)):
+        values = np.zeros((samples, 9, 4, 5), np.uint16)
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, imagej=True, metadata={"axes": "TZYX"})
+    with pytest.raises(SourceError, match=r"9 planes.*but num_planes is 1"):
+        TiffStackExtractor([tmp_path / "a.tif", tmp_path / "b.tif"], 10.0, num_planes=1)
