@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_ophys.documents import DocumentError, read_limited
-from nwb_ophys.errors import CorruptSourceError, SourceError, SourceNotFoundError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    SourceError,
+    SourceNotFoundError,
+    absence,
+    as_sentence,
+)
 from nwb_ophys.outside import check_file, is_ordinary_file
 
 COPY_AGAIN = "copy it again from where it was recorded"
@@ -37,7 +43,7 @@ def require_file(
         raise folder_error(f"'{path}' is a folder; give {kind}.")
     check_file(path)
     if not path.is_file():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path. It must be {kind}.")
+        raise SourceNotFoundError(f"'{path}' {absence(path)}. It must be {kind}.")
 
 
 def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:
