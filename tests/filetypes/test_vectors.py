@@ -225,3 +225,11 @@ def test_a_file_without_permission_is_named_without_hdf5(tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match="Permission denied") as caught, opened_vector(path):
         pass
     assert caught.value.filename == str(path)
+
+
+def test_a_file_without_numbers(tmp_path):
+    path = tmp_path / "t.mat"
+    scipy.io.savemat(path, {"t": np.array([[0.5], [1.0]], dtype=object)})
+    words = "has no variable of numbers; cells and objects"
+    with pytest.raises(SourceError, match=words), opened_vector(path):
+        pass
