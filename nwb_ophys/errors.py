@@ -26,7 +26,9 @@ and exits with 2. Each is also an instance of the builtin that a Python programm
 
 from __future__ import annotations
 
+import errno
 import os
+import pathlib
 import re
 import unicodedata
 from typing import TYPE_CHECKING
@@ -91,17 +93,55 @@ def not_found(path: object) -> SourceNotFoundError:
     ----------
     path : path-like
     """
+    return SourceNotFoundError(f"'{path}' {absence(path)}.")
+
+
+def absence(path: object) -> str:
+    """Return what is to be said of a path at which nothing is, after its name.
+
+    Parameters
+    ----------
+    path : path-like
+    """
     text = str(path)
-    step = "check the path."
+    step = "check the path"
+    link = _broken_link(text)
+    if link is not None:
+        return link
     if text[:1] in _QUOTES or text[-1:] in _QUOTES:
-        step = "leave out the quotes, which are part of the path here."
+        step = "leave out the quotes, which are part of the path here"
     elif text != text.strip():
-        step = "leave out the space at the beginning or the end of the path."
+        step = "leave out the space at the beginning or the end of the path"
     elif os.sep == "/" and _WINDOWS_PATH.match(text):
-        step = "it is a path of Windows, whose drive C: is /mnt/c in WSL. Check the path."
-    return SourceNotFoundError(f"'{path}' does not exist; {step}")
+        step = "it is a path of Windows, whose drive C: is /mnt/c in WSL; check the path"
+    return f"does not exist; {step}"
 
 
+def _broken_link(text: str) -> str | None:
+    """Return what is wrong with a link at a path, or at one of the folders around it."""
+    for place in (pathlib.Path(text), *pathlib.Path(text).parents):
+        if not os.path.islink(place):  # noqa: PTH114  # pathlib raises for a name that is too long
+            continue
+        try:
+            place.stat()
+        except OSError as error:
+            own = "is" if str(place) == text else f"does not exist: '{place}' is"
+            if error.errno == errno.ELOOP:
+                return f"{own} a link that leads in a circle; replace it by the file or folder"
+            if error.errno != errno.ENOENT:  # it may be there
+                return None
+            target = place.readlink()
+            if _ANNEX in str(target):
+                return (
+                    f"{own} a link of DataLad or git-annex to a content that is not on this "
+                    "computer; get it first, with 'datalad get' or 'git annex get'"
+                )
+            step = "correct the link, or give the file or folder itself"
+            return f"{own} a link to '{target}', which does not exist; {step}"
+    return None
+
+
+_ANNEX = f"annex{os.sep}objects{os.sep}"
 _QUOTES = ("'", '"', "\u2018", "\u2019", "\u201c", "\u201d")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from nwb_ophys.errors import CorruptSourceError, as_sentence, first_named, first_of
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    absence,
+    as_sentence,
+    first_named,
+    first_of,
+    not_found,
+)
 from nwb_ophys.storage.backends.zarr_claims import opening_array
 
 
@@ -37,3 +44,17 @@ def test_the_first_of_many():
     assert first_of([1, 2], 2) == "1, 2"
     assert first_of(["a", "b", "c"], 1, "; ") == "a and 2 more"
     assert first_named(["a", "b", "c"], 2) == "'a', 'b' and 1 more"
+
+
+def test_links_that_lead_nowhere_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("movie.tif").symlink_to("gone.tif")
+    Path("a").symlink_to("b")
+    Path("b").symlink_to("a")
+    Path("fetch.tif").symlink_to("../.git/annex/objects/ab/cd/MD5E-s1/MD5E-s1.tif")
+    assert "is a link to 'gone.tif', which does not exist" in str(not_found(Path("movie.tif")))
+    assert absence("b").startswith("is a link that leads in a circle")
+    assert "'datalad get'" in absence("fetch.tif")
+    assert absence("a/movie.tif").startswith("does not exist: 'a' is a link that leads in a circle")
+    for name in ("c/movie.tif", "x" * 300, "a\0b"):
+        assert absence(name) == "does not exist; check the path"

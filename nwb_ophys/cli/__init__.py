@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -26,6 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     signals = Signals(is_program=arguments is None and is_program(sys._getframe(1)))
     signals.install()
     try:
+        _fill_closed_streams()
         from nwb_ophys.cli.failures import run
         from nwb_ophys.storage.command import stated_command
 
@@ -35,6 +37,20 @@ def main(arguments: list[str] | None = None) -> None:
         signals.leave(code)
     finally:
         signals.uninstall()
+
+
+def _fill_closed_streams() -> None:
+    """Open the null device as each standard stream that is closed, as it may be in a service.
+
+    Otherwise the next file that is opened gets its number, and whatever a library prints goes
+    into that file.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, "r" if number == 0 else "w")  # noqa: SIM115, PTH123
+            if stream.fileno() == number:
+                os.set_inheritable(number, True)  # to the processes of a batch, too
+            setattr(sys, name, stream)
 
 
 __all__ = ["main"]

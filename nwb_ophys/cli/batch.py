@@ -14,7 +14,7 @@ from nwb_ophys.errors import OptionError
 
 
 @click.command()
-@click.argument("specification", required=False, type=click.Path(path_type=Path))
+@click.argument("specification", required=False, type=shared.LocalPath())
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -67,7 +67,7 @@ from nwb_ophys.errors import OptionError
 @click.option(
     "--data-folder",
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=shared.LocalPath(),
     help="Folder in which relative paths of recordings begin.  [default: that of SPECIFICATION]",
 )
 @click.option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -30,9 +29,12 @@ class BatchDisplay:
     """
 
     def __init__(self, planned: Sequence[Any], *, is_shown: bool, is_quiet: bool) -> None:
+        # Imported here, so that listing the sessions imports no numpy.
+        from nwb_ophys.storage.progress import is_shown_on_terminal
+
         self._sessions = [each.session for each in planned if each.is_pending]
         self._is_quiet = is_quiet
-        self._has_bars = is_shown and sys.stderr.isatty()
+        self._has_bars = is_shown and is_shown_on_terminal()
         self._bars: dict[str, Any] = {}
         self._total: Any = None
         self._ended: set[str] = set()

@@ -11,7 +11,7 @@ from nwb_ophys.errors import counted
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=shared.LocalPath())
 @click.option("--dry-run", is_flag=True, help="List the files without removing them.")
 @shared.debug
 def clean(folder: Path, dry_run: bool, debug: bool) -> None:

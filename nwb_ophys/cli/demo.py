@@ -10,7 +10,7 @@ from nwb_ophys.cli import options as shared
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("nwb-ophys-demo"))
+@click.argument("folder", type=shared.LocalPath(), default=Path("nwb-ophys-demo"))
 @click.option("--overwrite", is_flag=True, help="Replace an existing demo.")
 @shared.debug
 def demo(folder: Path, overwrite: bool, debug: bool) -> None:

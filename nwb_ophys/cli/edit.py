@@ -12,7 +12,7 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=shared.LocalPath())
 @shared.settings
 @shared.debug
 def edit(path: Path, settings: tuple[str, ...], debug: bool) -> None:

@@ -11,7 +11,7 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=shared.LocalPath())
 @click.option(
     "--port",
     type=click.IntRange(min=0, max=65535),
@@ -24,7 +24,7 @@ from nwb_ophys.cli.terminal import say
     "roots",
     multiple=True,
     metavar="FOLDER",
-    type=click.Path(path_type=Path),
+    type=shared.LocalPath(),
     help="Folder below which the page reads and writes; may be given several times.  [default: "
     "FOLDER, or else the current folder and your home folder]",
 )

@@ -15,7 +15,7 @@ from nwb_ophys.errors import CorruptSourceError, counted
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=shared.InputPath(), callback=shared.expanded)
+@click.argument("paths", nargs=-1, required=True, type=shared.PATH, callback=shared.expanded)
 @click.option(
     "--for",
     "archive",

@@ -21,16 +21,30 @@ from nwb_ophys.storage import BACKENDS, DEFAULT_BACKEND
 _SHELL_EXPANDS = os.name != "nt"
 
 
-class _GivenPath(click.Path):
+class LocalPath(click.Path):
+    """Path of the disk; ``pathlib`` makes the current folder of an empty text."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, unless there is none."""
+        if not str(value).strip():
+            self.fail("The path is empty; a variable of the shell may have no value.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class InputPath(LocalPath):
     """Path of the disk, or a URL as it was given, of which ``pathlib`` drops double slashes."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path."""
         if isinstance(value, str) and is_url(value):
             return as_path(value)
         return super().convert(value, param, ctx)
 
 
-PATH = _GivenPath(path_type=Path)
+PATH = InputPath()
 
 
 def expanded(ctx: click.Context, param: click.Parameter, value: tuple[Any, ...]) -> Any:
@@ -225,18 +239,7 @@ no_progress = click.option(
 )
 
 
-class InputPath(click.Path):
-    """Path of a file to read, on a disk or in an object store."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the path."""
-        return as_path(value) if is_url(value) else super().convert(value, param, ctx)
-
-
-class OutputPath(click.Path):
+class OutputPath(LocalPath):
     """Path of a file to write; a name with a slash at its end is that of a folder.
 
     Parameters
@@ -246,7 +249,7 @@ class OutputPath(click.Path):
     """
 
     def __init__(self, example: str = "session.nwb") -> None:
-        super().__init__(path_type=Path)
+        super().__init__()
         self._example = Path(example)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

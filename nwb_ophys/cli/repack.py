@@ -13,7 +13,7 @@ from nwb_ophys.remote.paths import is_url
 
 
 @click.command()
-@click.argument("path", type=shared.InputPath())
+@click.argument("path", type=shared.PATH)
 @click.option(
     "-o",
     "--output",

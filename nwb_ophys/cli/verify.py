@@ -12,8 +12,8 @@ from nwb_ophys.cli.terminal import say
 
 
 @click.command()
-@click.argument("path", type=shared.InputPath())
-@click.argument("sources", nargs=-1, type=shared.InputPath(), callback=shared.expanded)
+@click.argument("path", type=shared.PATH)
+@click.argument("sources", nargs=-1, type=shared.PATH, callback=shared.expanded)
 @shared.options
 @click.option(
     "--workers",

@@ -12,6 +12,7 @@ from nwb_ophys.errors import (
     CorruptSourceError,
     SourceError,
     SourceNotFoundError,
+    absence,
     as_sentence,
     first_named,
 )
@@ -45,7 +46,7 @@ def require_file(
         raise folder_error(f"'{path}' is a folder; give {kind}.")
     check_file(path)
     if not path.is_file():
-        raise SourceNotFoundError(f"'{path}' does not exist; check the path. It must be {kind}.")
+        raise SourceNotFoundError(f"'{path}' {absence(path)}. It must be {kind}.")
 
 
 def unreadable_file(path: Path, kind: str, error: object) -> CorruptSourceError:

@@ -185,6 +185,11 @@ def _meant(members: Members, names: re.Pattern[str]) -> str:
         return named[0]
     if not vectors and (reason := members.unreadable(None)) is not None:
         raise SourceError(reason)
+    if not any(True for _ in members):
+        raise SourceError(
+            f"'{members.path}' has no {members.kind} of numbers; cells and objects are not read. "
+            "Save the values as a vector of numbers."
+        )
     raise SourceError(
         f"It is not clear which {members.kind} of '{members.path}' is meant"
         f"{_that_are_there(members)} Name one after two colons, as in "

@@ -294,6 +294,9 @@ def parse_arguments(
         description = schema["properties"][missing[0]]["description"]
         raise error(f"{owner} needs the argument '{missing[0]}': {description}")
     hints = type_hints(cls)  # type: ignore[arg-type]  # classes are hashable
+    blank = next((name for name, value in values.items() if _is_blank(value, hints[name])), None)
+    if blank is not None:
+        raise error(f"{owner}: {blank} is an empty text; give a path, such as '.'.")
     converted = {name: _converted(value, hints[name]) for name, value in values.items()}
     for name, value in converted.items():
         try:
@@ -307,6 +310,13 @@ def parse_arguments(
 def _schema_of(cls: type) -> dict[str, Any]:
     """Return the JSON schema of arguments, made once; no caller receives or changes it."""
     return class_schema(cls, with_defaults=True)
+
+
+def _is_blank(value: Any, hint: Any) -> bool:
+    """Return whether a path is an empty text, of which ``pathlib`` makes the current folder."""
+    given = value if isinstance(value, (list, tuple)) else [value]
+    is_path = Path in alternatives(hint)
+    return is_path and any(isinstance(each, str) and not each.strip() for each in given)
 
 
 def _converted(value: Any, hint: Any) -> Any:

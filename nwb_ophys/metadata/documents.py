@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nwb_ophys.documents import DocumentError, dump_yaml, read_document
-from nwb_ophys.errors import MetadataError
+from nwb_ophys.errors import MetadataError, absence
 from nwb_ophys.metadata.deepdict import DeepDict
 from nwb_ophys.outside import require_ordinary
 
@@ -30,7 +30,7 @@ def load_metadata(path: str | Path) -> DeepDict:
     file = Path(path)
     require_ordinary(file)
     if not file.is_file():
-        fault = "is a folder; give a file" if file.is_dir() else "does not exist; check the path"
+        fault = "is a folder; give a file" if file.is_dir() else absence(file)
         raise MetadataError(f"The metadata file '{path}' {fault}.")
     try:
         loaded = read_document(file)

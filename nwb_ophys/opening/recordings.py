@@ -385,7 +385,7 @@ def reading_recordings(paths: Sequence[Path], given: Mapping[str, Any]) -> Itera
                     from nwb_ophys.storage.backends.zarr_parts import check_store
 
                     check_store(path)
-            else:
+            elif path.exists():
                 from nwb_ophys.storage.backends.hdf5_parts import check_named_files
 
                 check_named_files(path)

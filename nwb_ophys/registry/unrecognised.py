@@ -13,13 +13,15 @@ from nwb_ophys.errors import (
     NwbOphysError,
     SourceArgumentError,
     UnknownFormatError,
+    absence,
     as_sentence,
     counted,
     first_of,
 )
 from nwb_ophys.formats.foreign import foreign_refusal, packed_refusal
-from nwb_ophys.paths import PathProbe, sample_of_many
+from nwb_ophys.paths import PathProbe, is_denied, sample_of_many
 from nwb_ophys.registry.rows import FormatRow, formats
+from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.trial import try_hdf5, was_found_damaged
 
 _MOST_ENDINGS = 4
@@ -267,13 +269,24 @@ def _has_nothing(path: Path) -> bool:
 
 
 def _faults(probe: PathProbe) -> str:
-    """List empty files of a folder and links to files that do not exist."""
-    files = sorted(probe.file_names)
-    faults = [f"'{name}' is empty" for name in files if _has_nothing(probe.path / name)]
-    faults += [
-        f"'{name}' is a link to nothing" for name in files if not (probe.path / name).exists()
-    ]
+    """List files of a folder that are empty or cannot be read, and links to absent files."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(probe.file_names):
+        fault = _fault(probe.path / name)
+        if fault is not None:
+            found.setdefault(fault, []).append(f"'{name}'")
+    faults = [f"{first_of(names, _MOST_FAULTS)}: {fault}" for fault, names in found.items()]
     return f" ({first_of(faults, _MOST_FAULTS)})" if faults else ""
+
+
+def _fault(place: Path) -> str | None:
+    if isinstance(place, RemotePath):
+        return "empty" if _has_nothing(place) else None
+    if not place.exists():
+        return absence(place).removeprefix("is ")
+    if is_denied(place):
+        return "the permission to read is missing; have it changed, or copy the recording"
+    return "empty" if _has_nothing(place) else None
 
 
 def _holding(probe: PathProbe) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import SpecificationError
+from nwb_ophys.errors import SpecificationError, absence
 from nwb_ophys.home import with_home
 from nwb_ophys.metadata import DeepDict, load_metadata
 from nwb_ophys.metadata.fields import class_schema
@@ -477,7 +477,7 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
             values = found.fields if has_fields(text) else None
             matched = [each.place for each in matches(text, folder, values)] if is_pattern else []
         if not matched:
-            faults.append(f"'{place}' does not exist; check the path.")
+            faults.append(f"'{place}' {absence(place)}.")
         paths += matched
     return tuple(dict.fromkeys(paths))
 

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.documents import DocumentError, read_document
-from nwb_ophys.errors import SpecificationError
+from nwb_ophys.errors import SpecificationError, absence
 from nwb_ophys.metadata.fields import JSON_SCHEMA_DIALECT, class_schema, field
 from nwb_ophys.metadata.models import model_schema
 from nwb_ophys.metadata.schema import faults_of
@@ -236,7 +236,7 @@ def _mapping(path: Path, hint: str) -> Mapping[str, Any]:
     """Return the dictionary in a YAML or JSON file."""
     require_ordinary(path)
     if not path.is_file():
-        fault = "is a folder; give a file" if path.is_dir() else "does not exist; check the path"
+        fault = "is a folder; give a file" if path.is_dir() else absence(path)
         raise SpecificationError(f"The specification '{path}' {fault}.")
     try:
         stated = read_document(path)

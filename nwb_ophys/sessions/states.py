@@ -24,6 +24,7 @@ from nwb_ophys.remote.paths import RemotePath, as_path, is_url
 from nwb_ophys.remote.reading import version_of, versions_below
 from nwb_ophys.sessions.session import RESULTS, Session
 from nwb_ophys.storage.disk_errors import output_error
+from nwb_ophys.storage.flushing import sync
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
 from nwb_ophys.storage.locking import current_holder
 
@@ -257,7 +258,7 @@ def write_state(path: Path, state: SessionState) -> None:
         with partial.open("w", encoding="utf-8") as file:
             json.dump(document, file, ensure_ascii=True)
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         partial.replace(path)
     except OSError as error:
         raise error if isinstance(error, OutputError) else output_error(error, path) from error

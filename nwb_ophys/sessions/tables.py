@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.documents import DocumentError, decoded, read_limited
-from nwb_ophys.errors import SpecificationError, as_sentence
+from nwb_ophys.errors import SpecificationError, absence, as_sentence
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import require_ordinary
 
@@ -79,11 +79,15 @@ def read_table(path: Path) -> Table:
     """
     require_ordinary(path)
     if not path.is_file():
-        fault = "is a folder; give a file" if path.is_dir() else "does not exist; check the path"
+        fault = "is a folder; give a file" if path.is_dir() else absence(path)
         raise SpecificationError(f"The table '{path}' {fault}.")
     try:
         cells = _sheet(path) if path.suffix.lower() in _SHEETS else _texts(path)
-        numbered = [(number, row) for number, row in enumerate(cells, start=1) if any(row)]
+        numbered = [
+            (number, row)
+            for number, row in enumerate(cells, start=1)
+            if any(map(str.strip, row))  # a cell may hold nothing but spaces
+        ]
     except (OSError, ValueError, csv.Error) as error:
         if isinstance(error, SpecificationError):
             raise
@@ -163,14 +167,17 @@ def _sheet(path: Path) -> list[list[str]]:
         raise SpecificationError(
             f"The table '{path}' is not a sheet in the format XLSX; save it again as .xlsx or .csv."
         ) from error
-    first, *others = book.worksheets
-    _check_formulas(path, first, formulas.worksheets[0])
+    # A program for sheets does not show those that are hidden.
+    shown = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+    first = (shown or book.worksheets)[0]
+    others = [sheet for sheet in book.worksheets if sheet is not first]
+    _check_formulas(path, first, formulas[first.title])
     _warn_of_sheets(path, first, others)
     texts = [list(map(_text, row)) for row in first.iter_rows()]
     for merged in first.merged_cells.ranges:  # all of them show the value of the first
-        shown = texts[merged.min_row - 1][merged.min_col - 1]
+        value = texts[merged.min_row - 1][merged.min_col - 1]
         for row, column in (place for line in merged.rows for place in line):
-            texts[row - 1][column - 1] = shown
+            texts[row - 1][column - 1] = value
     return texts
 
 

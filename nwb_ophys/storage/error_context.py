@@ -72,14 +72,20 @@ def _with_context(
 ) -> Exception:
     first = bounds[0]
     where = f"'{planned.location}', frames {first.start} to {first.stop - 1}"
-    is_ours = isinstance(error, NwbOphysError)
-    reason = str(error) if is_ours else f"{type(error).__name__}: {error}".removesuffix(": ")
-    located = combined_class(kind, type(error))(f"{where}: {what}: {reason}")
+    located = combined_class(kind, type(error))(f"{where}: {what}: {_reason(error)}")
     for name in ("errno", "strerror", "filename"):  # callers recognise a full disk by these
         value = getattr(error, name, None)
         if value is not None and isinstance(error, OSError) and isinstance(located, OSError):
             setattr(located, name, value)  # None would take the place of the message
     return located
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, NwbOphysError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: '{error.filename}'."
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def combined_class(kind: type[NwbOphysError], original: type[Exception]) -> type[Exception]:

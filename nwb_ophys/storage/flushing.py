@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,32 @@ _INTERVAL = 0.1
 _PATIENCE = 0.3
 # A disk takes milliseconds per file, but accepts many files at once.
 _THREADS = 16
+# Of file systems that cannot flush on request, such as some of networks and clouds.
+_NO_FLUSHING = {errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+def sync(handle: int, *, only_data: bool = False) -> bool:
+    """Put an open file on the disk; return False if its file system cannot.
+
+    Parameters
+    ----------
+    handle : int
+    only_data : bool
+        Whether the facts about the file, such as its time, may follow later.
+
+    Raises
+    ------
+    OSError
+        If the disk refused a part of the file.
+    """
+    put = getattr(os, "fdatasync", os.fsync) if only_data else os.fsync
+    try:
+        put(handle)
+    except OSError as error:
+        if error.errno not in _NO_FLUSHING:
+            raise
+        return False
+    return True
 
 
 def flush(path: Path) -> None:
@@ -26,17 +54,32 @@ def flush(path: Path) -> None:
     OSError
         If the system cannot write them.
     """
-    if path.is_file():
-        _flush_file(str(path))
-        return
-    files = list(_files_in(path))
-    workers = Workers(_THREADS, _flush_file, Flag(), "nwb-ophys-flusher")
+    files = [str(path)] if path.is_file() else list(_files_in(path))
+    if not (_flush_file(files[0]) if len(files) == 1 else _flush_files(files)):
+        warnings.warn(
+            f"The file system of '{path.parent}' cannot put files on the disk on request: until "
+            "the system has done so by itself, a power failure may damage what was written.",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _flush_files(files: Sequence[str]) -> bool:
+    """Flush files; return whether the file system can do so."""
+    refused: list[str] = []
+
+    def flush_one(file: str) -> None:
+        if not _flush_file(file):
+            refused.append(file)
+
+    workers = Workers(_THREADS, flush_one, Flag(), "nwb-ophys-flusher")
     with workers:
         for file in files:
             workers.submit(file)
         for _ in files:
             workers.next_done()
         workers.close()
+    return not refused
 
 
 def flush_names(folder: Path) -> None:
@@ -58,14 +101,14 @@ def _files_in(folder: Path) -> Iterator[str]:
                 yield file
 
 
-def _flush_file(file: str) -> None:
+def _flush_file(file: str) -> bool:
     binary = getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(file, os.O_RDWR | binary)  # Windows flushes no file opened for reading
     except PermissionError:
         handle = os.open(file, os.O_RDONLY | binary)
     try:
-        os.fsync(handle)
+        return sync(handle)
     finally:
         os.close(handle)
 
@@ -147,11 +190,10 @@ class Flusher:
 
 def _flush_data(path: Path) -> None:
     # Only Linux has the call, and always lets a file be opened twice.
-    put_data = getattr(os, "fdatasync", None)
-    if put_data is None:
+    if not hasattr(os, "fdatasync"):
         return
     handle = os.open(path, os.O_RDONLY)
     try:
-        put_data(handle)
+        sync(handle, only_data=True)
     finally:
         os.close(handle)

@@ -24,7 +24,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from nwb_ophys.storage.flushing import flush_names
+from nwb_ophys.storage.flushing import flush_names, sync
 from nwb_ophys.storage.grid import Selection, Shape
 from nwb_ophys.storage.hashes import DIGEST_BYTES, BlockDigests
 from nwb_ophys.storage.undo import undo_number
@@ -269,7 +269,7 @@ class JournalFile:
         left = memoryview(b"".join(b"%016x %s\n" % (checksum(text), text) for text in texts))
         while left:
             left = left[os.write(self._handle, left) :]
-        os.fsync(self._handle)
+        sync(self._handle)
 
     def close(self) -> None:
         """Close the file."""

@@ -13,6 +13,11 @@ from nwb_ophys.storage.grid import Selection, size_of
 from nwb_ophys.storage.planning import PlannedDataset
 
 
+def is_shown_on_terminal() -> bool:
+    """Return whether stderr is a terminal; a service or a window may have none at all."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
 @attrs.frozen(kw_only=True)
 class WriteProgress:
     """Progress of a write.
@@ -111,7 +116,7 @@ class ProgressBar:
 
     def __call__(self, progress: WriteProgress) -> None:
         """Show the progress."""
-        if not sys.stderr.isatty():
+        if not is_shown_on_terminal():
             return
         if self._bar is None:
             from tqdm import tqdm

@@ -17,6 +17,8 @@ from typing import Any, BinaryIO
 
 import xxhash
 
+from nwb_ophys.storage.flushing import sync
+
 Head = dict[str, Any]
 Range = tuple[int, int]
 
@@ -64,7 +66,7 @@ class UndoLog:
     def sync(self) -> None:
         """Put all records on the disk."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        sync(self._file.fileno())
 
     def place(self) -> None:
         """Put the log, as it is now, in its place, where records can be added to it."""
@@ -174,7 +176,7 @@ def write_ranges(path: Path, log: Path) -> None:
                 file.seek(start)
                 file.write(before)
         file.flush()
-        os.fsync(file.fileno())
+        sync(file.fileno())
 
 
 # --- the state of one moment --------------------------------------------------------------------

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 
 from nwb_ophys.cli import main
+from nwb_ophys.cli.app import app
+from nwb_ophys.cli.options import LocalPath
 
 START = "NWBFile.session_start_time=2024-05-17T14:30:00+02:00"
 RATE = ("--option", "sampling_frequency=30")
@@ -220,6 +223,37 @@ def test_mistakes_elsewhere(run, raw, arguments, words):
     told = run(*arguments)
     assert told.is_mistake(*words), told
     assert _listing(raw) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["convert", "", *TO],
+        ["convert", "movie.tif", "-o", ""],
+        ["convert", "movie.tif", *TO, "--metadata", " "],
+        ["detect", ""],
+        ["inspect", ""],
+        ["verify", ""],
+        ["repack", "", *TO],
+        ["report", ""],
+        ["edit", "", "--set", "NWBFile.lab=X"],
+        ["clean", ""],
+        ["demo", ""],
+        ["batch", ""],
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(run, raw, arguments):
+    before = sorted(raw.rglob("*"))
+    assert run(*arguments).is_mistake("The path is empty")
+    assert sorted(raw.rglob("*")) == before
+
+
+def test_no_command_makes_the_current_folder_of_an_empty_path():
+    with click.Context(app) as context:
+        commands = [app.get_command(context, name) for name in app.list_commands(context)]
+    types = [each.type for command in commands for each in command.params]
+    assert [each for each in types if isinstance(each, click.Path)]
+    assert all(isinstance(each, LocalPath) for each in types if isinstance(each, click.Path))
 
 
 def test_debug_shows_the_traceback(raw):

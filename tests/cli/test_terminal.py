@@ -8,6 +8,7 @@ import pty
 import re
 import struct
 import subprocess
+import sys
 import termios
 from pathlib import Path
 
@@ -101,3 +102,25 @@ def test_debug_prints_a_traceback(programs, raw):
     assert done.returncode == 1
     assert "Traceback (most recent call last)" in done.stderr
     assert "SourceNotFoundError" in done.stderr
+
+
+def test_closed_streams_are_the_null_device(raw):
+    """A service may start a program without any; the next file would get the number of stderr."""
+    script = (
+        "import os, sys\n"
+        "from nwb_ophys.cli import main\n"
+        "from nwb_ophys.cli.terminal import say\n"
+        "import nwb_ophys.cli.failures as failures\n"
+        "def show(*_):\n"
+        "    say('a note', err=True)\n"
+        "    os.write(2, b'of a library')\n"
+        "    places = [os.readlink(f'/proc/self/fd/{number}') for number in (0, 2)]\n"
+        "    say(' '.join([*places, str(os.get_inheritable(2)), str(sys.stderr.isatty())]))\n"
+        "    return 0\n"
+        "failures.run = show\n"
+        "main(['formats'])\n"
+    )
+    command = [sys.executable, "-c", script]
+    closed = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", *command]
+    done = subprocess.run(closed, stdout=subprocess.PIPE, cwd=raw, text=True)
+    assert (done.returncode, done.stdout) == (0, "/dev/null /dev/null True False\n")

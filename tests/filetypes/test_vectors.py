@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -207,3 +208,28 @@ def test_objects_of_matlab_are_named_with_the_cure(tmp_path, kind, cure):
 )
 def test_units_behind_names(name, found):
     assert split_unit(name) == found
+
+
+def test_a_file_without_permission_is_named_without_hdf5(tmp_path, monkeypatch):
+    path = tmp_path / "t.csv"
+    path.write_text("1\n2\n")
+
+    def refuse(self, *_):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    def refuse_in_hdf5(_):
+        raise PermissionError("Unable to determine if file is accessible as hdf5")
+
+    monkeypatch.setattr(h5py, "is_hdf5", refuse_in_hdf5)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError, match="Permission denied") as caught, opened_vector(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
+def test_a_file_without_numbers(tmp_path):
+    path = tmp_path / "t.mat"
+    scipy.io.savemat(path, {"t": np.array([[0.5], [1.0]], dtype=object)})
+    words = "has no variable of numbers; cells and objects"
+    with pytest.raises(SourceError, match=words), opened_vector(path):
+        pass

@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from nwb_ophys import OphysConverter, verify
-from nwb_ophys.errors import ArgumentError, MetadataError, OptionError, SourceError
+from nwb_ophys.errors import (
+    ArgumentError,
+    MetadataError,
+    OptionError,
+    SourceArgumentError,
+    SourceError,
+)
 from nwb_ophys.formats import NumpyImagingInterface, TiffImagingInterface
 from nwb_ophys.opening import apply_times, open_recording
 from nwb_ophys.testing import simulate_recording, write_scanimage, write_suite2p, write_tiff
@@ -610,3 +616,13 @@ def test_times_set_afterwards_have_no_file(folder, times):
     assert movie.times_origin.path.name == "t.npy"
     movie.set_aligned_timestamps(times + 1)
     assert movie.times_origin is None
+
+
+def test_an_empty_path_is_not_the_current_folder(folder):
+    movie = TiffImagingInterface("movie.tif", sampling_frequency=30.0)
+    converter = OphysConverter({"movie": movie})
+    for given in ({"times": ""}, {"times": " ,unit=ms"}, {"pulses": {"file": ""}}, {"trials": ""}):
+        with pytest.raises(OptionError, match="is an empty text; give a path"):
+            apply_times(converter, **given)
+    with pytest.raises(SourceArgumentError, match="file_path is an empty text"):
+        TiffImagingInterface("", sampling_frequency=30.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from pathlib import Path
 
 import h5py
@@ -389,3 +390,17 @@ def test_a_header_without_its_pixels(tmp_path, recording):
     (header,) = tmp_path.rglob("*.mat")
     for path in (tmp_path, header):
         assert f"there is no '{pixels.name}' with the pixels beside it" in reason(path)
+
+
+def test_links_to_nothing_and_files_without_permission(tmp_path, monkeypatch):
+    for name in ("a.tif", "b.tif", "c.tif", "d.tif"):
+        (tmp_path / name).symlink_to(f"../.git/annex/objects/ab/cd/{name}/{name}")
+    (tmp_path / "e.xml").write_text("<a/>")
+    monkeypatch.setattr(
+        sys.modules["nwb_ophys.registry.unrecognised"],
+        "is_denied",
+        lambda path: path.name == "e.xml",
+    )
+    message = reason(tmp_path)
+    assert "'a.tif', 'b.tif', 'c.tif' and 1 more: a link of DataLad" in message
+    assert "'e.xml': the permission to read is missing" in message

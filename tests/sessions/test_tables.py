@@ -200,3 +200,34 @@ def test_wrong_tables_of_subjects(tmp_path, text, words):
     path.write_text(text)
     with pytest.raises(SpecificationError, match=words):
         read_subjects(path)
+
+
+def test_the_first_sheet_that_is_shown_is_read(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["subject_id"])
+    book.active.append(["old"])
+    book.active.sheet_state = "hidden"
+    shown = book.create_sheet("Mice")
+    shown.append(["subject_id"])
+    shown.append(["=LOWER(A1)"])
+    book.active = 1
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(SpecificationError, match="the formula in A2 has no value"):
+        read_table(tmp_path / "a.xlsx")
+    shown["A2"] = "new"
+    book.save(tmp_path / "a.xlsx")
+    with pytest.warns(UserWarning, match="'Mice', is read, not 'Sheet'"):
+        rows = read_table(tmp_path / "a.xlsx").rows
+    assert [row.values for row in rows] == [{"subject_id": "new"}]
+
+
+def test_rows_of_nothing_but_spaces_are_no_rows(tmp_path):
+    book = openpyxl.Workbook()
+    for row in (["subject_id", "sex"], ["007", "M"]):
+        book.active.append(row)
+    book.active["A40"], book.active["B41"] = " ", "\u00a0"
+    book.save(tmp_path / "a.xlsx")
+    (tmp_path / "a.csv").write_text("subject_id;sex\n007;M\n  ;\n")
+    for name in ("a.xlsx", "a.csv"):
+        (row,) = read_table(tmp_path / name).rows
+        assert row.values == {"subject_id": "007", "sex": "M"}

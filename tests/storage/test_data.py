@@ -330,6 +330,14 @@ class _Terminal(io.StringIO):
         return True
 
 
+def test_there_is_no_bar_without_stderr(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    with ProgressBar() as bar:
+        create_nwbfile(
+            new_file(a=Lazy(VALUES)), tmp_path / "a.nwb", options=WriteOptions(progress=bar)
+        )
+
+
 @pytest.mark.parametrize(("stream", "shown"), [(io.StringIO, False), (_Terminal, True)])
 def test_a_bar_is_shown_on_a_terminal_only(tmp_path, monkeypatch, stream, shown, capsys):
     stderr = stream()

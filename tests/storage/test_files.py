@@ -648,3 +648,15 @@ def test_a_place_is_checked_before_its_folders_are_made(tmp_path, place, words):
         return
     with pytest.raises(OutputError, match=words):
         check_place(tmp_path / place, makes_folders=True)
+
+
+def test_file_systems_that_cannot_flush_on_request(backend, tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(os, "fdatasync", refuse, raising=False)
+    target = tmp_path / "a.nwb"
+    with pytest.warns(UserWarning, match="cannot put files on the disk on request"):
+        create_nwbfile(new_file(a=Lazy(VALUES)), target, backend=backend)
+    assert list(tmp_path.iterdir()) == [target]

@@ -8,7 +8,6 @@ which an interrupted flush is undone. A flush never changes the bytes of chunks.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from nwb_ophys.storage.flushing import sync
 from nwb_ophys.storage.undo import write_undo
 
 # Datasets of an existing file that are larger are not copied; a flush does not change them.
@@ -132,4 +132,4 @@ def _gaps(places: NDArray[np.int64], end: int) -> list[tuple[int, int]]:
 
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
-        getattr(os, "fdatasync", os.fsync)(file.fileno())
+        sync(file.fileno(), only_data=True)

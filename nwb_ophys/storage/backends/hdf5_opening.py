@@ -114,7 +114,11 @@ def is_hdf5(path: Path) -> bool:
     if not isinstance(path, RemotePath):
         import h5py
 
-        return bool(h5py.is_hdf5(path))
+        try:
+            return bool(h5py.is_hdf5(path))
+        except OSError:
+            path.open("rb").close()  # its error names the file and the reason in words
+            raise
     with path.open("rb") as file:
         for start in _starts():
             file.seek(start)
