@@ -397,6 +397,20 @@ def plain_path(path: str | Path) -> Path:
     return Path(place)
 
 
+def common_folder(paths: Sequence[Path]) -> Path:
+    """Return the path that holds all others, or is one of them, on a disk or in a store.
+
+    Parameters
+    ----------
+    paths : sequence of pathlib.Path
+        At least one; absolute.
+    """
+    root = paths[0]
+    while root != root.parent and not all(path.is_relative_to(root) for path in paths):
+        root = root.parent
+    return root
+
+
 def with_short_paths(text: str) -> str:
     """Return a text in which quoted paths below the current folder are relative to it."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from nwb_ophys.interfaces.arguments import path_argument
 from nwb_ophys.metadata import is_unset_clock, parse_datetime
 from nwb_ophys.opening.grouping import FoundRecordings
 from nwb_ophys.opening.texts import distinct_name
+from nwb_ophys.paths import common_folder
 from nwb_ophys.registry import option_asking_for
 from nwb_ophys.shell_words import quoted
 
@@ -107,13 +107,13 @@ def _sessions_in_folders(recordings: Sequence[FoundRecordings]) -> list[Path]:
     kinds: dict[Path, dict[Path, set[str | None]]] = {}
     recordings = [each for each in recordings if each.groups]
     paths = [each.path.absolute() for each in recordings]
-    root = Path(os.path.commonpath(paths))
+    root = common_folder(paths)
     for found, path in zip(recordings, paths, strict=True):
         if option_asking_for(found.row):
             continue
         # A recording that is a folder belongs to the session of the folder that holds it.
         inner = path
-        while inner != root:
+        while inner not in (root, inner.parent):
             parent = inner.parent
             kinds.setdefault(parent, {}).setdefault(inner, set()).add(found.row.kind)
             inner = parent

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import as_sentence, counted, first_of, printable
 from nwb_ophys.opening.recordings import Recording
-from nwb_ophys.paths import in_natural_order
+from nwb_ophys.paths import common_folder, in_natural_order
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend, size_of
 
 _MOST_LISTED = 6
@@ -64,7 +63,7 @@ def _names(files: Sequence[Path]) -> list[str]:
     """Return the names of files, after the folders that tell files of one name apart."""
     if len({file.name for file in files}) == len(files):
         return [file.name for file in files]
-    root = os.path.commonpath(files)
+    root = common_folder(files)
     return [str(file.relative_to(root)) for file in files]
 
 
