@@ -8,21 +8,19 @@ The code that converts is imported in these processes only, so that they begin a
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing import connection
-from typing import Any, NoReturn
+from typing import Any
 
 from nwb_ophys.errors import ArgumentError
 from nwb_ophys.memory import collection_paused, share_freed_memory
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, record_failure
-from nwb_ophys.storage.children import Child, prepare_child
+from nwb_ophys.storage.children import Child, leave, prepare_child
 
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 30.0
@@ -168,15 +166,7 @@ def _work(pipe: Any) -> None:
         try:
             session, share = pipe.recv()
         except (EOFError, OSError):
-            _leave()
+            leave()
         state = interrupts.guarded(partial(converted, session, share))
         with suppress(OSError):
             pipe.send(state)
-
-
-def _leave() -> NoReturn:
-    """End this process, which has closed all files; Python would first free each object."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # none, or closed
-            stream.flush()
-    os._exit(0)
