@@ -96,6 +96,15 @@ def test_a_batch_that_is_listed_imports_neither_pynwb_nor_numpy_readers(folder):
     ]
 
 
+def test_the_process_that_runs_a_batch_converts_nothing_itself(folder):
+    (folder / "run").mkdir()
+    np.save(folder / "run" / "movie.npy", np.ones((9, 8, 8), np.uint16))
+    lab = folder / "run.yaml"
+    lab.write_text("output: done\nsessions: [{pattern: 'ru{subject_id}', paths: movie.npy}]\n")
+    # The session fails in its own process: its rate is not stated.
+    assert run([*WRITING, "h5py", "zarr", "pandas"], ("batch", lab, "--jobs", "1")) == ["batch 3"]
+
+
 def _sample(name: str, folder: Path) -> Path:
     """Write the smallest sample of a format, and return its path."""
     (row,) = (row for row in builtin_rows() if row.name == name)

@@ -11,6 +11,7 @@ from typing import Any
 from nwb_ophys.cli.terminal import say
 from nwb_ophys.documents import dump_yaml
 from nwb_ophys.errors import aligned, counted, first_of, printable, shown_size
+from nwb_ophys.storage.terminals import is_shown_on_terminal
 
 _MOST_BARS, _MOST_NAMED = 8, 3
 _SECONDS_PER_LOOK = 1.0
@@ -29,9 +30,6 @@ class BatchDisplay:
     """
 
     def __init__(self, planned: Sequence[Any], *, is_shown: bool, is_quiet: bool) -> None:
-        # Imported here, so that listing the sessions imports no numpy.
-        from nwb_ophys.storage.progress import is_shown_on_terminal
-
         self._sessions = [each.session for each in planned if each.is_pending]
         self._is_quiet = is_quiet
         self._has_bars = is_shown and is_shown_on_terminal()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -11,11 +10,7 @@ import attrs
 from nwb_ophys.errors import printable
 from nwb_ophys.storage.grid import Selection, size_of
 from nwb_ophys.storage.planning import PlannedDataset
-
-
-def is_shown_on_terminal() -> bool:
-    """Return whether stderr is a terminal; a service or a window may have none at all."""
-    return sys.stderr is not None and sys.stderr.isatty()
+from nwb_ophys.storage.terminals import is_shown_on_terminal
 
 
 @attrs.frozen(kw_only=True)

@@ -429,20 +429,23 @@ def convert(
         warnings.simplefilter("always")
         names = [format_name] if format_name else []
         recording = open_recording([path], names, options, all_in_one=True)
-        edits: dict[str, Any] = {}
-        metadata = edited_metadata(recording.converter, None, edits, recording.conversion_options)
-        if not metadata["NWBFile"].get("session_start_time"):
-            metadata["NWBFile"]["session_start_time"] = _START
-        assert isinstance(metadata, (dict, DeepDict))
-        recording.converter.run_conversion(
-            output,
-            backend=backend,
-            metadata=metadata,
-            overwrite=True,
-            progress=False,
-            workers=0,
-            conversion_options=recording.conversion_options,
-        )
+        with contextlib.closing(recording.converter):
+            edits: dict[str, Any] = {}
+            metadata = edited_metadata(
+                recording.converter, None, edits, recording.conversion_options
+            )
+            if not metadata["NWBFile"].get("session_start_time"):
+                metadata["NWBFile"]["session_start_time"] = _START
+            assert isinstance(metadata, (dict, DeepDict))
+            recording.converter.run_conversion(
+                output,
+                backend=backend,
+                metadata=metadata,
+                overwrite=True,
+                progress=False,
+                workers=0,
+                conversion_options=recording.conversion_options,
+            )
     return [str(each.message) for each in caught if each.category is UserWarning]
 
 
