@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nwb_ophys.base_extractors import ImagingExtractor
-from nwb_ophys.errors import CorruptSourceError, SourceArgumentError
+from nwb_ophys.errors import CorruptSourceError
 from nwb_ophys.extractors.ranges import check_index
 from nwb_ophys.formats.nwb.files import NwbObject, object_at
 from nwb_ophys.formats.nwb.objects import are_times, rate_of_times, starting_time_of
@@ -66,35 +66,32 @@ class NwbMovieExtractor(ImagingExtractor):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._io, self.nwbfile, self._given_rate = io, nwbfile, sampling_frequency
-        self.series = object_at(self.nwbfile, chosen.path)
-        self._data = check_stored(self.series.data)
-        self._shape = tuple(int(size) for size in self._data.shape)
         self._plane = plane_index
-        num_planes = self._shape[3] if len(self._shape) == 4 else 1
-        if plane_index is not None:
-            try:
-                check_index("plane_index", plane_index, num_planes)
-            except SourceArgumentError:
-                self.close()
-                raise
-        self.is_volumetric = len(self._shape) == 4 and plane_index is None
-        self._check_times()
         try:
-            for each in (self._data, self.series.timestamps):
-                check_complete(each)
-        except CorruptSourceError:
+            self._read(object_at(self.nwbfile, chosen.path))
+        except BaseException:  # of any kind: nobody else can close the file
             self.close()
             raise
+
+    def _read(self, series: Any) -> None:
+        self.series = series
+        self._data = check_stored(series.data)
+        self._shape = tuple(int(size) for size in self._data.shape)
+        num_planes = self._shape[3] if len(self._shape) == 4 else 1
+        if self._plane is not None:
+            check_index("plane_index", self._plane, num_planes)
+        self.is_volumetric = len(self._shape) == 4 and self._plane is None
+        self._check_times()
+        for each in (self._data, self.series.timestamps):
+            check_complete(each)
 
     def _check_times(self) -> None:
         times = self.series.timestamps if self._given_rate is None else None
         # Not `_times`, in which roiextractors keeps times that were set.
         self._file_times = times if times is not None and are_times(times) else None
         if times is not None and len(times) != self._shape[0]:
-            path = self._io.source
-            self.close()
             raise CorruptSourceError(
-                f"'{self.series.name}' in '{path}' has {len(times)} timestamps for "
+                f"'{self.series.name}' in '{self._io.source}' has {len(times)} timestamps for "
                 f"{self._shape[0]} samples; it must have one per sample. To convert it with a "
                 "constant rate, give sampling_frequency (on the command line --option "
                 "sampling_frequency=30)."

@@ -368,3 +368,18 @@ def test_links_in_a_circle_end(tmp_path):
         for number in range(40):
             file[f"processing/ophys/circle{number}"] = file["processing/ophys"]
     warn_of_lost(path)
+
+
+def test_a_file_that_is_refused_is_closed(tmp_path):
+    path = write_nwb(tmp_path / "a.nwb", *_movie_and_rois())
+    with h5py.File(path, "r+") as file:
+        del file["acquisition/TwoPhotonSeries"].attrs["namespace"]
+    with pytest.raises(CorruptSourceError) as refused:
+        NwbImagingInterface(path)
+    with h5py.File(path, "r+"):  # HDF5 refuses it while the file is open for reading
+        assert path.name in str(refused.value)
+
+
+def _movie_and_rois():
+    recording = simulate_recording(num_samples=4, num_cells=3)
+    return recording.movie, recording
