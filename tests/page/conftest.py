@@ -48,11 +48,18 @@ class Browser:
         return self.client.post(f"/act/{name}", json=values, headers={"Origin": ORIGIN})
 
     def wait(self, seconds: float = 60.0):
-        """Wait until the work has ended, and return its state."""
+        """Wait until the work has ended, and return its state.
+
+        The state is asked for in the event loop, as requests are: another thread would see the
+        moment between a piece of work and the one that waits for it.
+        """
         end = time.monotonic() + seconds
-        while self.desk.work.job is not None:
-            assert time.monotonic() < end, self.desk.work.job
+        while (work := self.client.portal.call(self._work)).job is not None:
+            assert time.monotonic() < end, work.job
             time.sleep(0.02)
+        return work
+
+    async def _work(self):
         return self.desk.work
 
     def choose(self, path):
