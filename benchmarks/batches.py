@@ -1,8 +1,8 @@
 """Benchmark of batches: ``python -m benchmarks.batches`` prints Markdown.
 
-Forty sessions with a movie of 52 MB, and forty small ones, are converted by one job and by two in
-turns, each in a fresh process; plans and states of 10,000 sessions are made from a table and from a
-pattern; and a file of 2 GB is edited.
+Forty sessions with a movie of 52 MB, and forty of five formats in two sizes, are converted by
+one job and by two in turns, each in a fresh process; plans and states of 10,000 sessions are made
+from a table and from a pattern; and a file of 2 GB is edited.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ import psutil
 
 from nwb_ophys import BackendConfiguration, NumpyImagingInterface
 from nwb_ophys.formats import builtin_rows
-from nwb_ophys.testing import simulate_recording
+from nwb_ophys.testing import SimulatedRecording, simulate_recording
 from nwb_ophys.testing.samples import write_sample
 
 _SESSIONS, _MANY, _GIGABYTES = 40, 10_000, 2
 _FRAMES, _SIDE = 400, 256
 _SMALL = ("tiff", "suite2p", "scanimage", "bruker", "caiman")
+# Frames, rows and columns, and cells.
+_TINY, _SHORT = (12, (24, 34), 3), (300, (128, 128), 50)
 _START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 _HEAD = (
     "output: out\nmetadata: {NWBFile: {session_start_time: '2024-05-17T14:30:00+02:00'}, "
@@ -92,8 +94,19 @@ def jobs(folder: Path, rounds: int) -> None:
 
 
 def small(folder: Path, rounds: int) -> None:
-    """Print the times of one job and of two, for small sessions of five formats."""
-    recording = simulate_recording(num_samples=12, num_rows=24, num_columns=34, num_cells=3)
+    """Print the times of one job and of two, for sessions of five formats in two sizes."""
+    for name, (frames, (rows, columns), cells) in {"tiny": _TINY, "short": _SHORT}.items():
+        recording = simulate_recording(frames, rows, columns, cells)
+        path, size = _sessions_of_formats(folder / name, recording)
+        print(
+            f"{_SESSIONS} sessions of five formats, {frames} frames of {rows} × {columns} and "
+            f"{cells} cells, {size / 1e6:.2f} MB each, medians of {rounds} rounds\n"
+        )
+        _compare_jobs(path, rounds)
+
+
+def _sessions_of_formats(folder: Path, recording: SimulatedRecording) -> tuple[Path, float]:
+    """Write sessions; return the path of their specification, and bytes per session."""
     entries = []
     for row in builtin_rows():
         if row.name not in _SMALL:
@@ -110,8 +123,8 @@ def small(folder: Path, rounds: int) -> None:
         )
     path = folder / "small.yaml"
     path.write_text(f"{_HEAD}sessions:\n" + "\n".join(entries))
-    print(f"{_SESSIONS} small sessions of five formats, medians of {rounds} rounds\n")
-    _compare_jobs(path, rounds)
+    sizes = [each.stat().st_size for each in folder.rglob("*") if each.is_file()]
+    return path, sum(sizes) / _SESSIONS
 
 
 def _compare_jobs(path: Path, rounds: int) -> None:

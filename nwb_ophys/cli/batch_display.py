@@ -102,9 +102,17 @@ class BatchDisplay:
 def summary_of(result: Any, specification: Path) -> str:
     """Return the numbers of sessions, those that failed, and the next step."""
     lines = [f"{counted(len(result.states), 'session')}: {result}."]
-    found = [f"  {each.key}: {text}" for each in result.states for text in each.findings]
+    found: dict[str, list[str]] = {}
+    for each in result.states:
+        for text in each.findings:
+            found.setdefault(text, []).append(each.key)
     if found:
-        lines += ["", "The DANDI archive would refuse:", *found]
+        lines += ["", "The DANDI archive would refuse:"]
+        # A lab that lacks one fact lacks it in hundreds of sessions.
+        lines += [
+            f"  {text} ({_sessions_in_words(own, len(result.states))})"
+            for text, own in found.items()
+        ]
     if result.failed:
         lines += ["", "Failed:", *(f"  {each.key}: {each.reason}" for each in result.failed)]
         lines += [
@@ -116,6 +124,10 @@ def summary_of(result: Any, specification: Path) -> str:
         lines += ["", "Being converted by another process:"]
         lines += [f"  {each.key}: {each.reason}" for each in result.elsewhere]
     return "\n".join(lines)
+
+
+def _sessions_in_words(own: Sequence[str], number: int) -> str:
+    return "all sessions" if len(own) == number > 1 else first_of(own, _MOST_NAMED)
 
 
 def line_of(state: Any) -> str:
@@ -180,7 +192,7 @@ def _findings_in_words(sessions: Sequence[Any]) -> list[str]:
     for (importance, key, message, cure), own in sorted(
         keys.items(), key=lambda item: item[0][0] != "required"
     ):
-        listed = "all sessions" if len(own) == len(sessions) else first_of(own, _MOST_NAMED)
+        listed = _sessions_in_words(own, len(sessions))
         lines.append(f"  {importance} {key}: {message} ({listed})")
         lines.append(f"    {cure}")
     return [*lines, "'nwb-ophys check' with the specification opens the recordings, too."]

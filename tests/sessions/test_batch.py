@@ -18,6 +18,7 @@ import pytest
 
 from nwb_ophys import run_sessions, sessions_of
 from nwb_ophys.cli import main
+from nwb_ophys.cli.batch_display import summary_of
 from nwb_ophys.sessions import plan_sessions, run_planned, selected
 
 _PATIENCE = 120
@@ -320,8 +321,14 @@ def test_findings_of_the_archive_before_and_after(lab, capsys):
     assert not checked["S1/day1"]["accepted"]
     keys = {finding["key"] for finding in checked["S1/day1"]["findings"]}
     assert {"Subject.species", "Subject.age"} <= keys
-    (state, _) = converted(lab).states
+    result = converted(lab)
+    (state, _) = result.states
     assert any(line.startswith("Subject.species: ") for line in state.findings)
+    # Of hundreds of sessions each lack is said once.
+    lines = summary_of(result, lab).splitlines()
+    assert [line for line in lines if "Subject.species" in line] == [
+        f"  {next(t for t in state.findings if t.startswith('Subject.species: '))} (all sessions)"
+    ]
 
 
 def test_times_and_trials_lie_within_the_match(lab):
