@@ -69,6 +69,14 @@ def collection_paused() -> Iterator[None]:
             gc.enable()
 
 
+def keep_out_of_collection() -> None:
+    """Keep the objects that there are now, such as modules, out of every later look for garbage.
+
+    For processes that work on after their imports, which else are looked at again and again.
+    """
+    gc.freeze()
+
+
 def usable_cores() -> int:
     """Return how many processor cores the process may use, within its control group.
 

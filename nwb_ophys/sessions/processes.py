@@ -17,7 +17,7 @@ from multiprocessing import connection
 from typing import Any
 
 from nwb_ophys.errors import ArgumentError
-from nwb_ophys.memory import collection_paused, share_freed_memory
+from nwb_ophys.memory import collection_paused, keep_out_of_collection, share_freed_memory
 from nwb_ophys.sessions.session import Session, Share
 from nwb_ophys.sessions.states import FAILED, SessionState, record_failure
 from nwb_ophys.storage.children import Child, leave, prepare_child
@@ -153,6 +153,7 @@ def _work(pipe: Any) -> None:
     with collection_paused():
         import nwb_ophys.interfaces.writing  # with pynwb, while no session waits  # noqa: F401
         from nwb_ophys.sessions.running import reason_of, run_session
+    keep_out_of_collection()
 
     def converted(session: Session, share: Share) -> SessionState:
         try:
