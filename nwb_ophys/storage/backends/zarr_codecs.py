@@ -77,7 +77,7 @@ class ChunkEncoder:
             self._gzip = _gzip_encoder(parse_compression(compression or "").level)
         # Where the schema widens the dtype, the shuffle filter is that for the narrower dtype.
         sizes = [getattr(codec, "elementsize", None) for codec in self._filters]
-        self.shuffles = self._gzip is not None and sizes == [dtype.itemsize]
+        self.shuffles = compressor is not None and sizes == [dtype.itemsize]
 
     def __call__(self, stored: NDArray[np.uint8]) -> Any:
         """Return the bytes of a chunk, encoded."""
@@ -88,7 +88,7 @@ class ChunkEncoder:
                 encoded = codec.encode(encoded)
         if self._gzip is not None:
             return self._gzip(encoded)
-        return encoded if self._compressor is None else self._compressor.encode(encoded)
+        return encoded if self._compressor is None else self._compressor.encode(encoded.reshape(-1))
 
 
 def encoded_size(configuration: DatasetConfiguration, values: NDArray[Any]) -> int:
