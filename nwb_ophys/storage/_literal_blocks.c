@@ -318,6 +318,8 @@ static PyObject *most_bytes(PyObject *module, PyObject *size) {
     return PyLong_FromSize_t(most_bytes_of((size_t)given));
 }
 
+enum { MOST_BYTES_AT_ONCE = 1 << 15 };
+
 static PyObject *encode_into(PyObject *module, PyObject *arguments) {
     Py_buffer data, out;
     size_t written = 0;
@@ -327,9 +329,11 @@ static PyObject *encode_into(PyObject *module, PyObject *arguments) {
         return NULL;
     fits = (size_t)out.len >= most_bytes_of((size_t)data.len);
     if (fits) {
-        Py_BEGIN_ALLOW_THREADS
+        /* To let other threads go on takes longer than to encode few bytes. */
+        PyThreadState *state = data.len > MOST_BYTES_AT_ONCE ? PyEval_SaveThread() : NULL;
         written = put_blocks(data.buf, (size_t)data.len, out.buf);
-        Py_END_ALLOW_THREADS
+        if (state != NULL)
+            PyEval_RestoreThread(state);
     }
     PyBuffer_Release(&data);
     PyBuffer_Release(&out);

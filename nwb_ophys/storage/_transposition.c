@@ -1,8 +1,9 @@
-/* Transposition of frames, byte by byte or in units of two bytes.
+/* Transposition of frames, byte by byte or in units of two bytes, and of the bytes of values.
 
    A recording has its frames row by row, NWB has them column by column, and HDF5's shuffle filter
    wants the first bytes of all values first. One pass does both: a frame of values of n bytes is
-   an image of bytes n times as wide, and each of its columns belongs to one plane. */
+   an image of bytes n times as wide, and each of its columns belongs to one plane. Values that are
+   in order already, such as those of traces, are only split into planes. */
 
 #define PY_SSIZE_T_CLEAN
 #include "../_stateless.h"
@@ -163,6 +164,42 @@ static void transpose_frame(
     }
 }
 
+/* Put the first bytes of 16 values into the first register, their second bytes into the next.
+
+   The position of a byte among all of them has the bits vvvvb, vvvvbb or vvvvbbb, of its value and
+   of its place there. To take bytes of the first and of the second half in turn makes the first
+   bit the last one, and to do so four times makes the place the first. */
+static inline void split_registers(Register *a, int count) {
+    Register b[8];
+    int i, turn;
+    for (turn = 0; turn < 4; turn++) {
+        for (i = 0; i < count / 2; i++) {
+            b[2 * i] = ZIP1_BYTES(a[i], a[i + count / 2]);
+            b[2 * i + 1] = ZIP2_BYTES(a[i], a[i + count / 2]);
+        }
+        for (i = 0; i < count; i++)
+            a[i] = b[i];
+    }
+}
+
+static inline void split_values(
+    const uint8_t *in, ptrdiff_t number, uint8_t *out, ptrdiff_t plane, int size
+) {
+    Register a[8];
+    ptrdiff_t at;
+    int i;
+    for (at = 0; at + WIDTH <= number; at += WIDTH) {
+        for (i = 0; i < size; i++)
+            a[i] = LOAD(in + at * size + i * WIDTH);
+        split_registers(a, size);
+        for (i = 0; i < size; i++)
+            STORE(out + i * plane + at, a[i]);
+    }
+    for (; at < number; at++)
+        for (i = 0; i < size; i++)
+            out[i * plane + at] = in[at * size + i];
+}
+
 /* Return whether consecutive entries along an axis are so many bytes apart. */
 static int is_apart(const Py_buffer *array, int axis, Py_ssize_t bytes) {
     return array->shape[axis] < 2 || array->strides[axis] == bytes;
@@ -214,10 +251,62 @@ static PyObject *transpose_into(PyObject *module, PyObject *const *given, Py_ssi
     Py_RETURN_NONE;
 }
 
+enum { MOST_BYTES_AT_ONCE = 1 << 16 };
+
+static void split_all(const Py_buffer *values, const Py_buffer *planes) {
+    const ptrdiff_t number = planes->shape[1], plane = planes->strides[0];
+    /* Constant sizes, so that the loops over registers vanish. */
+    if (planes->shape[0] == 2)
+        split_values(values->buf, number, planes->buf, plane, 2);
+    else if (planes->shape[0] == 4)
+        split_values(values->buf, number, planes->buf, plane, 4);
+    else
+        split_values(values->buf, number, planes->buf, plane, 8);
+}
+
+static PyObject *split_into(PyObject *module, PyObject *const *given, Py_ssize_t count) {
+    Py_buffer values, planes;
+    Py_ssize_t size;
+    int are_fit;
+    (void)module;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "split_into takes values and planes");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(given[0], &values, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (PyObject_GetBuffer(given[1], &planes, PyBUF_STRIDED) < 0) {
+        PyBuffer_Release(&values);
+        return NULL;
+    }
+    are_fit = planes.ndim == 2 && planes.itemsize == 1 && is_apart(&planes, 1, 1);
+    if (are_fit) {
+        size = planes.shape[0];
+        are_fit = (size == 2 || size == 4 || size == 8) && values.len == size * planes.shape[1];
+    }
+    if (are_fit) {
+        /* To let other threads go on takes longer than to split few values. */
+        PyThreadState *state = values.len > MOST_BYTES_AT_ONCE ? PyEval_SaveThread() : NULL;
+        split_all(&values, &planes);
+        if (state != NULL)
+            PyEval_RestoreThread(state);
+    }
+    PyBuffer_Release(&values);
+    PyBuffer_Release(&planes);
+    if (!are_fit) {
+        PyErr_SetString(PyExc_ValueError, "the values and the planes do not fit each other");
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"transpose_into", (PyCFunction)(void (*)(void))transpose_into, METH_FASTCALL,
      "transpose_into(frame, planes)\n--\n\n"
      "Copy a frame that is contiguous along its columns into planes that are along their rows."},
+    {"split_into", (PyCFunction)(void (*)(void))split_into, METH_FASTCALL,
+     "split_into(values, planes)\n--\n\n"
+     "Copy values of 2, 4 or 8 bytes, as bytes in order, into one plane for each of their bytes."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -28,6 +28,9 @@ from nwb_ophys.storage.threads import Flag, Workers
 _LARGEST_BLOCK = 32_000_000
 # Small chunks are stored in batches; each batch costs Python as much time as one large chunk.
 _BATCH_BYTES = 2_000_000
+# A chunk of few values that are not zero takes some 50 µs, most of them in Python, of which two
+# threads at once make twice as many; chunks of more bytes are mostly compressed.
+_LARGEST_QUICK_CHUNK = 2 << 20
 # Above this number of decodings per chunk of the source, larger blocks are read.
 _MOST_DECODINGS = 2.0
 
@@ -58,6 +61,13 @@ class FillTask:
         digests = self.sink.digests
         needs_values = digests is not None and digests.from_values
         return self.sink.shuffles and is_as_stored and not needs_values
+
+    @property
+    def is_quick(self) -> bool:
+        """Return whether its chunks take no longer than it takes threads to give way to others."""
+        planned = self.planned
+        num_bytes = size_of(whole(planned.chunk_shape)) * planned.source.dtype.itemsize
+        return self.is_sparse and num_bytes <= _LARGEST_QUICK_CHUNK
 
     def put_byte_planes(self, corner: Shape, planes: NDArray[np.uint8]) -> None:
         """Store a chunk whose bytes are shuffled already."""
@@ -128,9 +138,12 @@ def fill(
     crew = _Crew(workers, budget, counter)
     with crew:
         for task in tasks:
-            for job in _jobs(task, workers, budget):
-                for left in _uncommitted(job):
-                    crew.do(left)
+            jobs = (left for job in _jobs(task, workers, budget) for left in _uncommitted(job))
+            if task.is_quick:
+                crew.do_in_turn(list(jobs))
+                continue
+            for job in jobs:
+                crew.do(job)
         crew.finish()
 
 
@@ -243,12 +256,18 @@ class _Crew:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def do_in_turn(self, jobs: Sequence[_Job]) -> None:
+        """Do jobs one after the other in one thread, beside those of other datasets."""
+        if self._workers is None or not jobs:
+            for job in jobs:
+                self.do(job)
+            return
+        self._wait_for_room(jobs[-1].num_bytes)
+        self._submit(*(attrs.evolve(job, num_bytes=0) for job in jobs[:-1]), jobs[-1])
+
     def do(self, job: _Job) -> None:
         """Do a job, now or as soon as a worker is free and memory allows."""
-        while self._collect(wait=False):  # raises errors of workers before more is read
-            pass
-        while self._in_hand and self._held + job.num_bytes > self._budget:
-            self._collect()
+        self._wait_for_room(job.num_bytes)
         if self._workers is None:
             _store(job, self._stop)
             self._counter.add(job.task.planned, job.bounds)
@@ -270,11 +289,17 @@ class _Crew:
         if self._workers is not None:
             self._workers.close()
 
-    def _submit(self, job: _Job) -> None:
+    def _wait_for_room(self, num_bytes: int) -> None:
+        while self._collect(wait=False):  # raises errors of workers before more is read
+            pass
+        while self._in_hand and self._held + num_bytes > self._budget:
+            self._collect()
+
+    def _submit(self, *jobs: _Job) -> None:
         assert self._workers is not None
-        self._workers.submit(job)
-        self._in_hand += 1
-        self._held += job.num_bytes
+        self._workers.submit(*jobs)
+        self._in_hand += len(jobs)
+        self._held += sum(job.num_bytes for job in jobs)
 
     def _collect(self, *, wait: bool = True) -> bool:
         """Count a finished job, and return whether there was one."""

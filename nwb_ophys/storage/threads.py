@@ -11,7 +11,7 @@ import _thread
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,7 +103,7 @@ class Workers:
         self, count: int, work: Callable[[Any], None], stop: Flag, name: str = "nwb-ophys-worker"
     ) -> None:
         self._count, self._work, self._stop, self._name = count, work, stop, name
-        self._jobs: queue.SimpleQueue[tuple[Any] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Sequence[Any] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._all_ended = Flag()
@@ -115,9 +115,12 @@ class Workers:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def submit(self, job: Any) -> None:
-        """Add a job to the queue; call :meth:`start` before several threads do."""
-        self._jobs.put((job,))
+    def submit(self, *jobs: Any) -> None:
+        """Add a job to the queue, or several that one thread does one after the other.
+
+        Call :meth:`start` before several threads submit.
+        """
+        self._jobs.put(jobs)
         self.start()
 
     def start(self) -> None:
@@ -185,11 +188,15 @@ class Workers:
 
     def _run(self) -> None:
         while (given := self._jobs.get()) is not None:
-            error: BaseException | None = None
-            if not self._stop.is_set():
-                try:
-                    self._work(given[0])
-                except BaseException as raised:
-                    error = raised
-            self._done.put((given[0], error))
-            del given, error
+            for job in given:
+                self._do(job)
+            del given, job
+
+    def _do(self, job: Any) -> None:
+        error: BaseException | None = None
+        if not self._stop.is_set():
+            try:
+                self._work(job)
+            except BaseException as raised:
+                error = raised
+        self._done.put((job, error))

@@ -109,3 +109,35 @@ def test_what_does_not_fit_is_refused(frame, planes):
     with pytest.raises(ValueError, match="do not fit"):
         transposition._compiled.transpose_into(frame, planes)
     assert not planes.any()
+
+
+@given(
+    size=st.sampled_from([2, 4, 8]),
+    count=st.integers(0, 300) | st.just(70_001),
+    start=st.integers(0, 20),
+)
+def test_bytes_of_values_are_split_into_their_planes_and_nowhere_else(size, count, start):
+    if not transposition.is_compiled() and not os.environ.get("CI"):
+        pytest.skip("no compiler was there")
+    raw = np.random.default_rng(count).integers(0, 256, (count, size)).astype(np.uint8)
+    memory = np.full((size, start + count + 3), 0xA5, np.uint8)
+    transposition._compiled.split_into(raw.reshape(-1), memory[:, start : start + count])
+    assert memory[:, start : start + count].tobytes() == raw.T.tobytes()
+    assert set(memory[:, :start].tobytes() + memory[:, start + count :].tobytes()) == {0xA5}
+
+
+@pytest.mark.parametrize(
+    ("values", "planes"),
+    [
+        (np.zeros(30, np.uint8), np.zeros((4, 8), np.uint8)),
+        (np.zeros(24, np.uint8), np.zeros((3, 8), np.uint8)),
+        (np.zeros(32, np.uint8), np.zeros((8, 4), np.uint8).T),
+        (np.zeros(32, np.uint8), np.zeros((2, 8), np.uint16)),
+        (np.zeros(32, np.uint8), np.zeros(32, np.uint8)),
+    ],
+)
+def test_values_and_planes_that_do_not_fit_are_refused(values, planes):
+    if not transposition.is_compiled() and not os.environ.get("CI"):
+        pytest.skip("no compiler was there")
+    with pytest.raises(ValueError, match="do not fit"):
+        transposition._compiled.split_into(values, planes)

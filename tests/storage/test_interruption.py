@@ -173,6 +173,34 @@ def test_an_interrupted_end_waits_for_the_threads():
     assert ended
 
 
+def test_one_thread_does_jobs_that_are_submitted_together_until_one_fails():
+    done, stop = [], Flag()
+
+    def work(job):
+        if job == "wrong":
+            raise OSError("refused")
+        done.append((job, threading.get_ident()))
+
+    with Workers(3, work, stop) as workers:
+        workers.submit(*range(20))
+        workers.submit("wrong", "beside")
+        assert sorted(map(str, _ends_of(workers, 22))) == sorted(
+            [*map(str, range(20)), "OSError('refused')", "beside"]
+        )
+        workers.close()
+    jobs = [job for job, _ in done if job != "beside"]
+    assert jobs == list(range(20))
+    assert len({thread for job, thread in done if job != "beside"}) == 1
+
+
+def _ends_of(workers, count):
+    for _ in range(count):
+        try:
+            yield workers.next_done()
+        except OSError as error:
+            yield repr(error)
+
+
 def test_threads_that_the_system_refuses_are_told_of(monkeypatch):
     def start(thread):
         raise RuntimeError("can't start new thread")

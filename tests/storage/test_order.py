@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from nwb_ophys import Suite2pSegmentationInterface
 from nwb_ophys.storage import BackendConfiguration, create_nwbfile, engine
 from nwb_ophys.storage.backends import hdf5_order
 from nwb_ophys.storage.backends.hdf5 import Hdf5Sink
@@ -15,10 +16,12 @@ from nwb_ophys.storage.backends.hdf5_order import OrderedCommits
 from nwb_ophys.storage.hashes import BlockDigests, BlockGrid
 from nwb_ophys.storage.journal import EMPTY, ChunkProgress
 from nwb_ophys.storage.write import WriteOptions
+from nwb_ophys.testing import simulate_recording, write_suite2p
 
 from .conftest import new_file
 
 RNG = np.random.default_rng(0)
+START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 
 
 def _added(order, *, most=1 << 30, monkeypatch):
@@ -47,6 +50,21 @@ def test_a_chunk_that_never_comes_holds_back_a_limited_number_of_bytes(monkeypat
     assert len(committed) >= 18 - 5
     ordered.finish()
     assert _positions(committed) == [*range(1, 8), *range(9, 20)]
+
+
+def test_chunks_with_gaps_wait_until_many_follow_each_other(monkeypatch):
+    monkeypatch.setattr(hdf5_order, "GATHERED_BYTES", 500)
+    committed = []
+    ordered = OrderedCommits(lambda corner, _: committed.append(corner[0]), (100,), (1,))
+    ordered.has_gaps = True
+    for position in (9, 3, 5, 8, 40):
+        ordered.add((position,), bytes(100))
+    assert committed == []
+    ordered.add((21,), bytes(100))
+    assert committed == [3, 5, 8, 9, 21, 40]
+    ordered.add((7,), bytes(100))
+    ordered.finish()
+    assert committed[6:] == [7]
 
 
 def test_a_slow_commit_does_not_stop_other_threads_until_much_waits(monkeypatch):
@@ -99,6 +117,26 @@ def test_small_chunks_lie_in_their_order_in_the_file(tmp_path, monkeypatch, comp
     offsets = [offset for _, offset in sorted(places)]
     assert len(offsets) > 30
     assert offsets == sorted(offsets)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_chunks_of_masks_follow_each_other_between_those_of_traces(tmp_path, workers):
+    """Else a reader over a network requests each of them."""
+    recording = simulate_recording(num_samples=4000, num_rows=96, num_columns=80, num_cells=60)
+    folder = write_suite2p(tmp_path, recording)
+    interface = Suite2pSegmentationInterface(folder)
+    path = interface.run_conversion(
+        tmp_path / "a.nwb", metadata=START, mask_type="image", workers=workers, progress=False
+    )
+    with h5py.File(path) as file:
+        masks = file["processing/ophys/ImageSegmentation/PlaneSegmentation/image_mask"]
+        places = []
+        masks.id.chunk_iter(lambda each: places.append((each.chunk_offset, each.byte_offset)))
+        offsets = [offset for _, offset in sorted(places)]
+        assert len(offsets) > 30
+        assert offsets == sorted(offsets)
+        sizes = sum(masks.id.get_chunk_info(index).size for index in range(len(offsets)))
+        assert offsets[-1] - offsets[0] < 2 * sizes + 50_000
 
 
 def test_a_chunk_that_waits_is_not_in_the_journal():

@@ -492,20 +492,19 @@ class Hdf5Sink(ChunkSink):
         encoded = self._encode(planes)
         if self._has_checksum:
             encoded = b"".join((encoded, fletcher32(encoded)))
-        if not self._is_ordered:
+        if math.prod(self._chunks) * self.dtype.itemsize > LARGEST_CHUNK:
             self._commit(corner, encoded)
             return
         if self.progress is not None:
             self.progress.hold(corner)
+        self._ordered.has_gaps = self._has_gaps
         self._ordered.add(corner, encoded if isinstance(encoded, bytes) else bytes(encoded))
 
     @property
-    def _is_ordered(self) -> bool:
-        """Return whether chunks are small, and all of them are stored by this write."""
-        has_gaps = self.skips_zeros and self.zero_is_implied
+    def _has_gaps(self) -> bool:
+        """Return whether this write does not store all chunks."""
         is_resumed = self.progress is not None and self.progress.has_committed
-        num_bytes = math.prod(self._chunks) * self.dtype.itemsize
-        return num_bytes <= LARGEST_CHUNK and not (has_gaps or is_resumed)
+        return is_resumed or (self.skips_zeros and self.zero_is_implied)
 
     def _commit(self, corner: Shape, encoded: Any) -> None:
         write_chunk(self._dataset, corner, encoded)

@@ -1,7 +1,8 @@
-"""Order of the commits of the chunks of a dataset, on which the requests of later readers depend.
+"""Commits of the small chunks of a dataset by one thread at a time, in their order if all come.
 
 Threads finish chunks in any order. A reader of many small chunks over a network requests them
-together where they follow each other in the file.
+together where they follow each other in the file. Threads that wait for each other at each small
+chunk take longer than one thread alone.
 """
 
 from __future__ import annotations
@@ -20,11 +21,16 @@ WAITING_BYTES = 32 << 20
 """Size of the encoded chunks of a dataset that wait for the chunks before them."""
 
 
+GATHERED_BYTES = 1 << 20
+"""Size of the encoded chunks of a dataset with gaps that are committed together; those of other
+datasets, which are written meanwhile, would lie between them."""
+
+
 class OrderedCommits:
     """Commits of encoded chunks in their order, as far as a limited number of bytes waits.
 
     One thread at a time commits; the others leave their chunks and go on, unless twice as many
-    bytes wait.
+    bytes wait. Where some chunks never come, they wait until enough of them follow each other.
 
     Parameters
     ----------
@@ -32,10 +38,15 @@ class OrderedCommits:
         Called with the lowest index of a chunk and its bytes, by one thread at a time.
     shape, chunks : tuple of int
         Shapes of the dataset and of a chunk.
+
+    Attributes
+    ----------
+    has_gaps : bool
+        Whether some chunks never come.
     """
 
     def __init__(self, commit: Callable[[Shape, Any], None], shape: Shape, chunks: Shape) -> None:
-        self._commit, self._chunks = commit, chunks
+        self._commit, self._chunks, self.has_gaps = commit, chunks, False
         self._counts = tuple(-(-n // step) for n, step in zip(shape, chunks, strict=True))
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._waiting: list[tuple[int, Shape, Any]] = []
@@ -47,7 +58,11 @@ class OrderedCommits:
             heapq.heappush(self._waiting, (self._position(corner), corner, encoded))
             self._num_bytes += len(encoded)
             is_full = self._num_bytes > 2 * WAITING_BYTES
-        self._commit_some(WAITING_BYTES, waits=is_full)
+            has_enough = self._num_bytes > GATHERED_BYTES
+        if not self.has_gaps:
+            self._commit_some(WAITING_BYTES, waits=is_full)
+        elif has_enough:
+            self._commit_some(0, waits=is_full)
 
     def finish(self) -> None:
         """Commit all chunks that wait."""
@@ -66,7 +81,9 @@ class OrderedCommits:
             return self._is_due(most)
 
     def _is_due(self, most: int) -> bool:
-        is_next = bool(self._waiting) and self._waiting[0][0] <= self._next
+        if not self._waiting:
+            return False
+        is_next = not self.has_gaps and self._waiting[0][0] <= self._next
         return is_next or self._num_bytes > most
 
     def _take(self, most: int) -> tuple[Shape, Any] | None:
