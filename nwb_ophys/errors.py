@@ -372,6 +372,12 @@ def is_locked(error: BaseException) -> bool:
     return isinstance(error, BlockingIOError) and "unable to lock file" in str(error)
 
 
+def is_without_locks(error: BaseException) -> bool:
+    """Return whether HDF5 refuses a file that the file system cannot lock, and nobody writes."""
+    is_of_lock = isinstance(error, OSError) and "unable to lock file" in str(error)
+    return is_of_lock and not is_locked(error)
+
+
 def last_reason(error: BaseException) -> str:
     """Return the last cause that another package states, without all that it writes of its objects.
 

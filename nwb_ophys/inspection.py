@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from nwb_ophys.errors import (
     SpecialFileError,
     counted,
     error_within,
+    first_named,
     last_reason,
     not_found,
 )
@@ -40,6 +42,11 @@ _UNKNOWN_FORMAT = 3
 # Errors of HDF5 and Zarr when a check reads the first value of data without values.
 _EMPTY = ("out of range for empty dimension", "out of bounds for dimension with length 0")
 _FAILURE = f"Zarr format {_UNKNOWN_FORMAT}"
+# What the Inspector states of a check that raised an error: the name, and the class of the error.
+_FAILED_CHECK = re.compile(r"During evaluation of '(\w+)' - <class '([\w.]+)'>")
+# Errors of checks that could not read the file, which is then damaged.
+_OF_READING = {"OSError", "BlockingIOError", "PermissionError", "RuntimeError", "zlib.error"}
+_MOST_NAMED = 5
 
 
 @attrs.frozen(kw_only=True)
@@ -85,7 +92,7 @@ def inspect_file(
     -------
     list of Finding
         Most severe first. One of them says so if some checks of the NWB Inspector cannot read a
-        store of Zarr format 3.
+        store of Zarr format 3, or fail themselves.
 
     Raises
     ------
@@ -108,9 +115,13 @@ def inspect_file(
     messages = [each for each in messages if each not in of_empty]
     if of_empty:
         findings.append(_empty_finding(len(of_empty), nwbinspector.__version__, archive))
+    failed = [each for each in messages if _has_failed(each)]
+    messages = [each for each in messages if each not in failed]
     messages, unread = _without_failures(path, messages)
     if unread:
         findings.append(_unread_finding(unread, nwbinspector.__version__))
+    if failed:
+        findings.append(_failed_finding(failed, nwbinspector.__version__, archive))
     findings += [
         Finding(
             importance=message.importance.name,
@@ -192,7 +203,35 @@ def _empty_finding(number: int, version: str, archive: str | None) -> Finding:
         message += " The file is valid in this."
         return Finding(importance="BEST_PRACTICE_SUGGESTION", location="/", message=message)
     message += " The archive refuses such files: leave the table out, or write masks."
-    return Finding(importance="ERROR", location="/", message=message)
+    return Finding(importance="CRITICAL", location="/", message=message)
+
+
+def _has_failed(message: Any) -> bool:
+    """Return whether a message is that of a check which raised an error that is not of the file."""
+    match = _FAILED_CHECK.match(str(message.check_function_name))
+    is_of_format = _FAILURE in str(message.message)
+    return match is not None and match[2] not in _OF_READING and not is_of_format
+
+
+def _failed_finding(failed: list[Any], version: str, archive: str | None) -> Finding:
+    """Return the finding on checks that fail themselves.
+
+    ``dandi validate`` counts them as errors, and ``dandi upload`` refuses files with errors.
+    """
+    stated = (_FAILED_CHECK.match(str(each.check_function_name)) for each in failed)
+    names = list(dict.fromkeys(match[1] for match in stated if match is not None))
+    message = (
+        f"{counted(len(failed), 'check')} of the NWB Inspector {version} failed and could not be "
+        f"made: {first_named(names, _MOST_NAMED)} ({_last_line(failed[0])})."
+    )
+    if archive is None:
+        message += " This is a fault of the Inspector, and not of the file."
+        return Finding(importance="BEST_PRACTICE_SUGGESTION", location="/", message=message)
+    message += (
+        " That is a fault of the Inspector, but 'dandi upload' refuses the file for it; try the "
+        "newest version of the Inspector."
+    )
+    return Finding(importance="CRITICAL", location="/", message=message)
 
 
 def _findings_and_messages(

@@ -141,13 +141,15 @@ def whole_array(
     if found is None:
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         is_small = size <= MOST_IN_MEMORY
-        flat = _fill(path, offset, np.empty(size, "u1") if is_small else _place_on_disk(path, size))
+        flat = fill_from(
+            path, offset, np.empty(size, "u1") if is_small else _place_on_disk(path, size)
+        )
         found = flat.view(dtype).reshape(shape, order=order)  # type: ignore[call-overload]
         _WHOLE[key] = found
     return found
 
 
-def _fill(path: RemotePath, offset: int, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def fill_from(path: RemotePath, offset: int, out: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an array that was filled with the bytes of an object from a position on."""
     tag, size = path.stat().st_ino, len(out)
 
@@ -160,8 +162,13 @@ def _fill(path: RemotePath, offset: int, out: NDArray[np.uint8]) -> NDArray[np.u
     return out
 
 
-def _place_on_disk(path: RemotePath, size: int) -> NDArray[np.uint8]:
-    """Return a map of a temporary file, which is gone when nobody holds the map."""
+def check_temporary_space(path: RemotePath, size: int) -> None:
+    """Check that the disk of temporary files has space for the copy of an object.
+
+    Raises
+    ------
+    SourceError
+    """
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if free < size:
@@ -169,6 +176,11 @@ def _place_on_disk(path: RemotePath, size: int) -> NDArray[np.uint8]:
             f"'{path}' needs {size:,} bytes in '{folder}', to which it is copied while it is read; "
             f"{free:,} are free. Set TMPDIR to a folder with more space."
         )
+
+
+def _place_on_disk(path: RemotePath, size: int) -> NDArray[np.uint8]:
+    """Return a map of a temporary file, which is gone when nobody holds the map."""
+    check_temporary_space(path, size)
     with tempfile.TemporaryFile() as file:
         file.truncate(size)
         return np.memmap(file, np.uint8, "r+", shape=(size,))

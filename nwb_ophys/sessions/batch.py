@@ -73,6 +73,7 @@ class PlannedSession:
             Whether the run replaces files that no run of this batch wrote.
         """
         is_in_the_way = self.decision.needs_overwrite and not overwrite
+        is_in_the_way = is_in_the_way or self.decision.is_protected
         return self.is_pending and (bool(self.session.faults) or is_in_the_way)
 
 

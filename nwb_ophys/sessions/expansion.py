@@ -20,7 +20,8 @@ from nwb_ophys.metadata import DeepDict, load_metadata
 from nwb_ophys.metadata.fields import class_schema
 from nwb_ophys.metadata.schema import faults_of
 from nwb_ophys.metadata.value_texts import read_text
-from nwb_ophys.remote.paths import is_url
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url
+from nwb_ophys.remote.reading import names_in
 from nwb_ophys.sessions.clock_files import CLOCKS, ClockFiles
 from nwb_ophys.sessions.keys import SECTIONS, check_keys, faults_of_values
 from nwb_ophys.sessions.outputs import distinct
@@ -183,7 +184,7 @@ def expand(
 
 def _output_root(session: Session) -> Path:
     """Return the folder in which the output of a session lies, or its folder of DANDI's names."""
-    output = Path(session.output)
+    output = as_path(session.output) if is_url(session.output) else Path(session.output)
     return output if session.is_named_for_dandi else output.parent
 
 
@@ -193,6 +194,8 @@ def _is_of_a_run(match: Path, root: Path, roots: Mapping[Path, int]) -> bool:
     The folder of the outputs of several sessions is one of them; that of a single session may be
     the folder of its recording.
     """
+    if isinstance(match, RemotePath) != isinstance(root, RemotePath):
+        return False
     if not match.is_relative_to(root) or (match == root and roots[root] == 1):
         return False
     pending = [match]
@@ -217,9 +220,10 @@ def _found(
             for match in matches(entry.pattern, folder)
         ]
         if not found:
+            place = "" if is_url(entry.pattern) else f" in '{folder}'"
             raise SpecificationError(
-                f"{where}: nothing matches the pattern '{entry.pattern}' in '{folder}'; check it "
-                "against the names of the folders."
+                f"{where}: nothing matches the pattern '{entry.pattern}'{place}; check it against "
+                "the names of the folders."
             )
         return found
     if entry.table is not None:
@@ -240,7 +244,7 @@ def _found(
 
 def _warn_of_files(matched: Sequence[Path], pattern: str) -> None:
     """Warn of files beside the folders that a pattern matches, since they are sessions, too."""
-    files = [path for path in matched if path.is_file()]
+    files = [path for path in matched if _is_file(path)]
     if files and len(files) < len(matched):
         others = f" and {len(files) - 1} more" if len(files) > 1 else ""
         warnings.warn(
@@ -249,6 +253,13 @@ def _warn_of_files(matched: Sequence[Path], pattern: str) -> None:
             UserWarning,
             stacklevel=3,
         )
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a match is a file; a store has just listed the folder around it."""
+    if isinstance(path, RemotePath):
+        return path.name in names_in(path.parent)[0]
+    return path.is_file()
 
 
 def _plain_of(row: Row) -> dict[str, str]:
@@ -469,6 +480,12 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
         if is_url(name):
             paths.append(name)
             continue
+        if isinstance(folder, RemotePath):
+            own = _in_store(text, name, folder, found.fields)
+            if not own:
+                faults.append(f"'{folder / name}' {absence(folder / name)}.")
+            paths += own
+            continue
         place = _joined(name, folder)
         if os.path.exists(place):  # noqa: PTH110
             matched = [place]
@@ -480,6 +497,15 @@ def _paths_of(draft: _Draft, found: _Found, faults: list[str]) -> tuple[str, ...
             faults.append(f"'{place}' {absence(place)}.")
         paths += matched
     return tuple(dict.fromkeys(paths))
+
+
+def _in_store(text: str, name: str, folder: RemotePath, fields: Mapping[str, str]) -> list[str]:
+    """Return the paths of a name or pattern within a match in an object store."""
+    if (folder / name).exists():
+        return [str(folder / name)]
+    if not set(_MARKS) & set(text):
+        return []
+    return [each.place for each in matches(text, folder, fields if has_fields(text) else None)]
 
 
 def _output_of(draft: _Draft, fields: Mapping[str, str], faults: list[str]) -> tuple[str, bool]:

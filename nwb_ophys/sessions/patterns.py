@@ -14,11 +14,16 @@ import attrs
 from nwb_ophys.errors import SpecificationError
 from nwb_ophys.home import with_home
 from nwb_ophys.paths import parent_of
+from nwb_ophys.remote.paths import RemotePath, as_path, is_url
+from nwb_ophys.remote.reading import names_in
 
 # The form of a field may be a regular expression with numbers of repeats, such as [0-9]{8}.
 _FIELD = re.compile(r"\{([A-Za-z_][\w.]*)(?::((?:[^{}]|\{\d+(?:,\d*)?\})+))?\}")
 _MARKS = frozenset("*?{}[]")
 _ANY_DEPTH = "**"
+# Beginnings of patterns of the local disk.
+_LOCAL = ("/", "~", os.sep)
+_MOST_LISTINGS = 10_000
 # Regular expressions of the directives of dates that names hold.
 _DIRECTIVES = {
     "Y": r"\d{4}",
@@ -47,8 +52,8 @@ class Match:
 
     @property
     def path(self) -> Path:
-        """The path."""
-        return Path(self.place)
+        """The path, which may be one of an object store."""
+        return as_path(self.place) if is_url(self.place) else Path(self.place)
 
 
 def has_fields(text: str) -> bool:
@@ -90,9 +95,10 @@ def matches(pattern: str, folder: Path, fields: Mapping[str, str] | None = None)
     pattern : str
         Names separated by ``/``. ``*`` and ``?`` stand for other characters, ``**`` for folders of
         any depth, and a field in braces for a text that is the same wherever it is given. A ``/``
-        at the end leaves files out.
+        at the end leaves files out. The pattern of a URL begins with the name of the bucket or
+        host; ``**`` is not allowed in it.
     folder : pathlib.Path
-        Folder of a relative pattern.
+        Folder of a relative pattern, which may be one of an object store.
     fields : Mapping of str to str, optional
         Values of fields of the pattern, in which stars and brackets are no marks.
 
@@ -104,12 +110,17 @@ def matches(pattern: str, folder: Path, fields: Mapping[str, str] | None = None)
     ------
     SpecificationError
         When the pattern is not valid, or a name can be read in two ways.
+    SourceError
+        When an object store cannot be listed.
     KeyError
         With the name of a field that has no value, where values are given.
     """
     values: dict[str, str] = {}
     if fields is not None:
         pattern = _FIELD.sub(lambda match: _placed(match, fields, values), pattern)
+    if is_url(pattern) or (isinstance(folder, RemotePath) and not pattern.startswith(_LOCAL)):
+        yield from _RemoteWalk.of(pattern, folder, values).matches()
+        return
     root, steps = _parsed(pattern, tuple(values.items()))
     is_of_folders = pattern.endswith(("/", os.sep))
     for match in _walk(root or str(folder), steps, {}):
@@ -167,12 +178,92 @@ def _walk(folder: str, steps: Sequence[_Step | str], fields: dict[str, str]) -> 
                 yield from _walk(entry.path, rest, {**fields, **own})
 
 
+@attrs.define
+class _RemoteWalk:
+    """Search for the matches of a pattern in an object store, which lists each folder once.
+
+    Attributes
+    ----------
+    pattern : str
+    root : RemotePath
+    steps : sequence of _Step
+    num_listings : int
+        Number of folders that were listed.
+    """
+
+    pattern: str
+    root: RemotePath
+    steps: Sequence[_Step]
+    num_listings: int = 0
+
+    @classmethod
+    def of(cls, pattern: str, folder: Path, values: Mapping[str, str]) -> _RemoteWalk:
+        """Return the search for a pattern, which is a URL or lies in a folder of a store."""
+        root, inner = folder, pattern
+        if is_url(pattern):
+            scheme, _, rest = pattern.partition("://")
+            host, _, inner = rest.lstrip("/").partition("/")
+            if set(host) & _MARKS:
+                raise SpecificationError(
+                    f"The pattern '{pattern}' has a field or star in the name of the bucket or "
+                    "host; name one bucket, and give a pattern for each."
+                )
+            root = as_path(f"{scheme}://{host}")
+        assert isinstance(root, RemotePath)
+        names = [name for name in inner.split("/") if name not in ("", ".")]
+        faults = {_ANY_DEPTH, os.pardir} & set(names)
+        if root.protocol.startswith("http") and any("?" in name for name in names):
+            faults.add("?")
+        if faults:
+            raise SpecificationError(
+                f"The pattern '{pattern}' has '{min(faults)}', which patterns in object stores "
+                "must not have; name each folder, with * where its name does not matter."
+            )
+        return cls(pattern, root, [_Step.parse(name, pattern, values) for name in names])
+
+    def matches(self) -> Iterator[Match]:
+        """Yield the matches in order of their names."""
+        folder, steps = self.root, list(self.steps)
+        while len(steps) > 1 and steps[0].is_plain:  # a user may not list the folders above
+            folder /= steps.pop(0).text
+        return self._below(folder, steps, {})
+
+    def _below(
+        self, folder: RemotePath, steps: Sequence[_Step], fields: dict[str, str]
+    ) -> Iterator[Match]:
+        if not steps:
+            yield Match(str(folder), fields)
+            return
+        step, rest = steps[0], steps[1:]
+        files, folders = self._names_in(folder)
+        candidates = folders if rest or self.pattern.endswith("/") else files | folders
+        for name in sorted(candidates, key=_in_order):
+            if name.startswith(".") and not step.text.startswith("."):
+                continue
+            own = step.match(name, fields, str(folder))
+            if own is not None:
+                yield from self._below(folder / name, rest, {**fields, **own})
+
+    def _names_in(self, folder: RemotePath) -> tuple[frozenset[str], frozenset[str]]:
+        self.num_listings += 1
+        if self.num_listings > _MOST_LISTINGS:
+            raise SpecificationError(
+                f"The pattern '{self.pattern}' needs more than {_MOST_LISTINGS:,} requests for "
+                "lists of folders; state more of the names, or give several patterns."
+            )
+        return names_in(folder)
+
+
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as listing:
             return sorted(listing, key=lambda entry: _in_order(entry.name))
     except OSError:  # no folder, or one that may not be listed
         return []
+
+
+def _place_of(folder: str, name: str) -> Path:
+    return as_path(folder) / name if is_url(folder) else Path(folder, name)
 
 
 def _in_order(name: str) -> list[tuple[int, int, str]]:
@@ -249,8 +340,8 @@ class _Step:
                 for each in (other, found)
             )
             raise SpecificationError(
-                f"'{Path(folder, name)}' matches '{self.text}' in two ways: {both}. State what a "
-                "field may hold, as in {subject_id:M[0-9]+}."
+                f"'{_place_of(folder, name)}' matches '{self.text}' in two ways: {both}. State "
+                "what a field may hold, as in {subject_id:M[0-9]+}."
             )
         return fields
 

@@ -27,6 +27,7 @@ from nwb_ophys.storage.disk_errors import output_error
 from nwb_ophys.storage.flushing import sync
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
 from nwb_ophys.storage.locking import current_holder
+from nwb_ophys.storage.read_only import reason_to_protect
 
 FOLDER = ".nwb-ophys-batch"
 """Name of the folder of the states."""
@@ -440,7 +441,11 @@ def decided(session: Session, state: SessionState, look: Look | None = None) -> 
     output = session.shown_output
     present = look.output(output)
     is_own = output == state.output and present == state.written
-    return attrs.evolve(found, needs_overwrite=present is not None and not is_own)
+    found = attrs.evolve(found, needs_overwrite=present is not None and not is_own)
+    reason = None if not output or is_url(output) else reason_to_protect(Path(output))
+    if reason is None:
+        return found
+    return attrs.evolve(found, why=f"{found.why}, but the file {reason}", is_protected=True)
 
 
 def _decided(session: Session, state: SessionState, look: Look) -> Decision:
@@ -470,9 +475,11 @@ def _decided(session: Session, state: SessionState, look: Look) -> Decision:
 class Decision:
     """Act of a run on a session, ``convert``, ``keep`` or ``skip``, and the reason in words.
 
-    ``needs_overwrite`` is true where a file is there that no run of the batch wrote as it is now.
+    ``needs_overwrite`` is true where a file is there that no run of the batch wrote as it is now;
+    ``is_protected`` where it is read-only, so that no run replaces it.
     """
 
     act: str
     why: str
     needs_overwrite: bool = attrs.field(default=False, kw_only=True)
+    is_protected: bool = attrs.field(default=False, kw_only=True)

@@ -28,11 +28,12 @@ from nwb_ophys.home import with_home
 from nwb_ophys.outside import require_ordinary
 from nwb_ophys.remote.paths import as_path, require_disk
 from nwb_ophys.storage.backends.base import Backend, Draft
-from nwb_ophys.storage.backends.registry import NO_BACKEND, all_backends, backend_of_path
+from nwb_ophys.storage.backends.registry import NO_BACKEND, backend_of_path
 from nwb_ophys.storage.disk_errors import disk_errors
 from nwb_ophys.storage.files import closed_at_the_end, reserved
 from nwb_ophys.storage.hdmf.internals import root_of
 from nwb_ophys.storage.in_place import changed_in_place
+from nwb_ophys.storage.read_only import check_changeable, check_not_annexed
 from nwb_ophys.storage.record import (
     GROUP,
     REMOVED,
@@ -286,6 +287,7 @@ def drafted(path: str | Path) -> Iterator[FileDraft]:
 
 def _check_given(path: Path) -> None:
     """Check that a path is that of a file or folder that may be changed."""
+    check_not_annexed(path)
     if path.is_symlink():
         raise OutputError(
             f"'{path}' is a symbolic link, and is left as it is; give the file that it leads to, "
@@ -294,18 +296,7 @@ def _check_given(path: Path) -> None:
     if not path.exists():
         raise not_found(path)
     require_ordinary(path)
-    heads = [path, *_roots_in(path)]
-    if not all(os.access(each, os.W_OK) and each.stat().st_mode & 0o222 for each in heads):
-        raise OutputError(
-            f"'{path}' is read-only, and is left as it is; allow changes of it, such as with "
-            f"chmod u+w '{path}', and run this again."
-        )
-
-
-def _roots_in(path: Path) -> Iterator[Path]:
-    """Yield the files of a folder in which it states that it is a store."""
-    names = dict.fromkeys(name for each in all_backends() for name in each.headings)
-    return (path / name for name in names if path.is_dir() and (path / name).is_file())
+    check_changeable(path)
 
 
 def _backend_of(path: Path) -> Backend:

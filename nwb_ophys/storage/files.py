@@ -22,6 +22,7 @@ from nwb_ophys.errors import (
     error_within,
     last_reason,
 )
+from nwb_ophys.home import with_home
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.storage.atomic import fingerprint, replace_target
 from nwb_ophys.storage.backends.base import Backend
@@ -49,6 +50,7 @@ from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.in_place import changed_in_place, check_in_place
 from nwb_ophys.storage.locking import locked
 from nwb_ophys.storage.places import check_place, real_place
+from nwb_ophys.storage.read_only import check_changeable, check_not_annexed
 from nwb_ophys.storage.remote_targets import (
     check_remote_kind,
     check_remote_target,
@@ -92,14 +94,14 @@ def check_target(
     OutputExistsError
         When something is there already, and neither is allowed.
     OutputError
-        When the folder is absent, or what is there is no NWB file and so is not replaced.
+        When the folder is absent, or what is there is no NWB file and so is not replaced, or is
+        read-only.
     """
     given = as_path(path)
     if isinstance(given, RemotePath):
         check_remote_target(given, overwrite=overwrite, append=append)
         return given
-    target = real_place(given)
-    check_place(target)
+    target = _checked_place(given)
     try:
         target.stat()
     except FileNotFoundError:
@@ -119,7 +121,16 @@ def check_target(
         raise OutputError(
             f"'{path}' {reason}. It is left as it is; choose another name, or remove it yourself."
         )
+    check_changeable(with_home(given))
     return target
+
+
+def _checked_place(given: Path) -> Path:
+    """Return the place of a file to write, where a file can be."""
+    check_not_annexed(with_home(given))  # the folder there allows no new files, too
+    place = real_place(given)
+    check_place(place)
+    return place
 
 
 @contextmanager
@@ -162,8 +173,7 @@ def reserved(
                 _note_name(given)
             yield temporary
         return
-    place = real_place(given)
-    check_place(place)
+    place = _checked_place(given)
     with locked(place) as lock:
         is_outermost = not lock.is_cleared
         clear_target(place, lock)

@@ -25,7 +25,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.errors import OutputBusyError, OutputError
+from nwb_ophys.errors import DiskError, OutputBusyError, OutputError
 from nwb_ophys.storage.disk_errors import disk_error
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.threads import to_the_end
@@ -38,7 +38,13 @@ except ImportError:  # Windows
 _PROGRAM = "nwb_ophys"
 _MOST_BYTES = 10_000
 _ATTEMPTS, _PAUSE = 20, 0.02
-_NO_LOCKS = {errno.ENOSYS, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+# Of file systems without locks; NFS has some for files only that are open for writing.
+_NO_LOCKS = {
+    *(errno.ENOSYS, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP),
+    *(errno.EPERM, errno.EBADF, errno.ENOTTY),
+}
+# Windows states these for a file that another process has locked. So does SMB, but AFS for any.
+_PERHAPS_HELD = {errno.EACCES, errno.EDEADLK}
 # Byte that Windows locks, behind the text, which another process must be able to read.
 _LOCKED_BYTE = 1 << 20
 
@@ -170,16 +176,26 @@ class Lock:
         """
         for attempt in range(_ATTEMPTS):
             file, is_new = self._opened()
-            with _closed_unless_kept(file) as kept:
+            with _closed_unless_kept(file) as kept, self._removed_after_error(is_new):
                 if self._try(file, is_new=is_new):
                     kept.append(file)
                     break
                 self._refuse(_text(file), is_last=attempt == _ATTEMPTS - 1)
         self._state_holder()
 
+    @contextmanager
+    def _removed_after_error(self, is_new: bool) -> Iterator[None]:
+        """Remove a lock file that was made just now if it cannot be locked."""
+        try:
+            yield
+        except DiskError:
+            if is_new:
+                self.path.unlink(missing_ok=True)
+            raise
+
     def _try(self, file: io.FileIO, *, is_new: bool) -> bool:
         """Lock an open file, and return whether it is the lock of the target."""
-        is_free = _locked_by_system(file)
+        is_free = _locked_by_system(file, Path(self._place), is_new=is_new)
         if is_free is None:
             is_free = is_new or self._taken_over(file)
         if not is_free or not _is_at(file, self.path):
@@ -335,7 +351,7 @@ def current_holder(path: Path) -> str | None:
         return None
     with file:
         holder = Holder.parse(_text(file))
-        is_free = _locked_by_system(file, is_shared=True)
+        is_free = _locked_by_system(file, path, is_shared=True)
         if is_free is None:
             is_free = holder is None or not holder.is_alive
         return None if is_free else "Another process" if holder is None else str(holder)
@@ -374,8 +390,13 @@ def _opened(path: Path) -> tuple[io.FileIO, bool]:
                 return io.FileIO(str(path), "r", opener=open_to_read), False
 
 
-def _locked_by_system(file: io.FileIO, *, is_shared: bool = False) -> bool | None:
-    """Lock a file; return False if another one has it, None if the file system has no locks."""
+def _locked_by_system(
+    file: io.FileIO, target: Path, *, is_shared: bool = False, is_new: bool = False
+) -> bool | None:
+    """Lock a file; return False if another one has it, None if the file system has no locks.
+
+    Then the holder that a file states counts, and nobody has one that was made just now.
+    """
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         raise OutputError(f"'{file.name}' is no regular file; remove it.")
     try:
@@ -385,11 +406,14 @@ def _locked_by_system(file: io.FileIO, *, is_shared: bool = False) -> bool | Non
         else:
             _lock_on_windows(file)
     except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK):
+        if error.errno == errno.EWOULDBLOCK:
             return False
+        if error.errno in _PERHAPS_HELD:
+            is_known = fcntl is not None and (is_new or Holder.parse(_text(file)) is not None)
+            return None if is_known else False
         if error.errno in _NO_LOCKS:
             return None
-        raise
+        raise disk_error(error.errno or 0, target) from error
     return True
 
 

@@ -16,6 +16,7 @@ from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
 from nwb_ophys.outside import check_output
 from nwb_ophys.storage.atomic import rename_new
 from nwb_ophys.storage.disk_errors import output_error
+from nwb_ophys.storage.read_only import check_changeable, check_not_annexed
 
 _BEGINNING = 1 << 16
 
@@ -80,12 +81,13 @@ def check_replaceable(path: str | Path, kind: TextKind) -> None:
     Raises
     ------
     OutputError
-        If it is anything else, such as a file of a recording.
+        If it is anything else, such as a file of a recording, or is read-only.
     OSError
         If it cannot be read.
     """
     if not is_of_kind(path, kind):
         raise OutputError(f"'{path}' is not {kind.name}. It is left as it is; choose another name.")
+    check_changeable(Path(path))
 
 
 def _is_text(beginning: bytes) -> bool:
@@ -112,13 +114,15 @@ def write_text(path: str | Path, text: str, *, replaces: TextKind | None = None)
     OutputExistsError
         If the file exists and nothing may be replaced.
     OutputError
-        If the file cannot be written, or what is there is not of the kind that may be replaced.
+        If the file cannot be written, or what is there is read-only or not of the kind that may
+        be replaced.
     """
     path = Path(path)
     place = path.resolve()
     partial = place.with_name(f".{place.name[:40]}.{uuid.uuid4().hex[:8]}.partial")
     try:
         check_output(path)
+        check_not_annexed(path)
         if path.is_dir():
             raise OutputError(
                 f"'{path}' is a folder; give the name of a file, such as metadata.yaml."

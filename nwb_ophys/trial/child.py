@@ -87,7 +87,7 @@ def walk(path: str, progress: Progress) -> list[str]:
     import h5py
 
     lost: list[str] = []
-    with suppress(Exception), h5py.File(path, "r") as file:
+    with suppress(Exception), _opened(h5py, path) as file:
         seen: set[Any] = set()
         pending: collections.deque[tuple[Any, int]] = collections.deque([(file["/"], 0)])
         while pending and not progress.is_enough:
@@ -105,6 +105,18 @@ def walk(path: str, progress: Progress) -> list[str]:
                 elif isinstance(found, h5py.Group) and depth < _DEEPEST:
                     pending += ((child, depth + 1) for child in _children(found, progress, lost))
     return lost
+
+
+def _opened(h5py: Any, path: str) -> Any:
+    """Open a file, without a lock where the file system has none, as the caller does."""
+    try:
+        return h5py.File(path, "r")
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        if "unable to lock file" not in str(error):
+            raise
+    return h5py.File(path, "r", locking=False)
 
 
 def _address(found: Any) -> Any:

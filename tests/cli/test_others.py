@@ -10,8 +10,10 @@ import warnings
 
 import h5py
 import numpy as np
+import nwbinspector
 import pytest
-from pynwb import NWBHDF5IO
+from nwbinspector._nwb_inspection import run_checks
+from pynwb import NWBHDF5IO, NWBFile
 
 import nwb_ophys
 from nwb_ophys.cli import main
@@ -184,6 +186,34 @@ def test_inspect_of_a_table_without_masks_or_rois(run, tmp_path, monkeypatch, ma
     told = run("inspect", "a.nwb", "--for", "dandi")
     assert told.code == 1
     assert "The archive refuses such files: leave the table out, or write masks." in told.out
+    assert "0 errors, " in told.out  # it is valid NWB
+
+
+@pytest.mark.parametrize(
+    ("error", "is_of_file"), [(KeyError("unit"), False), (OSError("cannot read"), True)]
+)
+def test_inspect_of_a_file_on_which_a_check_fails(run, raw, monkeypatch, error, is_of_file):
+    """Fault: a fault of the Inspector made the file invalid."""
+    assert run("convert", "suite2p", "-o", "a.nwb", "--set", START, *SUBJECT).code == 0
+
+    def check_unit(nwbfile):
+        raise error
+
+    def inspect(nwbfile, config=None):
+        check_unit.neurodata_type = NWBFile
+        return run_checks(nwbfile, [check_unit])
+
+    monkeypatch.setattr(nwbinspector, "inspect_nwbfile_object", inspect)
+    told = run("inspect", "a.nwb", "--json")
+    (finding,) = json.loads(told.out)["findings"]
+    assert told.code == is_of_file
+    assert (finding["importance"] == "ERROR") is is_of_file
+    if not is_of_file:
+        assert "1 check of the NWB Inspector" in finding["message"]
+        assert "failed and could not be made: 'check_unit' (KeyError: 'unit')" in finding["message"]
+    told = run("inspect", "a.nwb", "--json", "--for", "dandi")
+    assert (told.code, json.loads(told.out)["valid"]) == (1, not is_of_file)
+    assert is_of_file or "'dandi upload' refuses the file for it" in told.out
 
 
 def test_inspect_as_json(run, raw):

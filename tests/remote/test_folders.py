@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -23,19 +25,19 @@ from nwb_ophys.errors import NwbOphysError, SourceError
 from nwb_ophys.interfaces import provenance
 from nwb_ophys.paths import PathProbe
 from nwb_ophys.registry import formats
-from nwb_ophys.remote import arrays, reading, stores, trees
+from nwb_ophys.remote import arrays, local_copies, reading, stores, trees
 from nwb_ophys.remote.arrays import StoredRows, whole_array
 from nwb_ophys.remote.paths import as_path
 from nwb_ophys.sessions.batch import plan_sessions, sessions_of
 from nwb_ophys.sessions.running import run_session
 from nwb_ophys.sessions.session import Share
-from nwb_ophys.testing import simulate_recording
+from nwb_ophys.testing import simulate_recording, write_miniscope
 from nwb_ophys.testing.samples import write_sample
 
 from .conftest import KEY, METADATA, SECRET
 from .test_input import _converted, _is_same, _no_blocks_of_before
 
-FOLDERS = ("bruker", "thor", "suite2p", "suite2p-movie", "minian", "minian-movie")
+FOLDERS = ("miniscope", "bruker", "thor", "suite2p", "suite2p-movie", "minian", "minian-movie")
 OTHERS = (
     *("tiff", "scanimage", "ome-tiff", "ndtiff", "micromanager", "metamorph", "femtonics"),
     *("scanbox", "inscopix", "inscopix-cells", "memmap", "sima"),
@@ -559,3 +561,60 @@ def test_a_bucket_is_a_folder(bucket, sample, tmp_path, name):
     hints = {"sampling_frequency": 20.0} if name == "minian" else {}
     local = _converted(folder, tmp_path / "a.nwb", hints)
     assert _is_same(local, _converted(bucket.url, tmp_path / "b.nwb", hints))
+
+
+@pytest.fixture
+def videos(memory, tmp_path, monkeypatch):
+    """A Miniscope recording of five videos in a store, its movie, and the folder of copies."""
+    movie = np.random.default_rng(0).integers(0, 255, (20, 24, 34), np.uint8)
+    folder = write_miniscope(tmp_path / "14_30_00", movie, frames_per_file=4)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    return _put(memory, folder), movie, temporary
+
+
+def _copied(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_videos_of_a_store_are_copied_one_at_a_time(videos):
+    url, movie, temporary = videos
+    extractor = nwb_ophys.MiniscopeImagingInterface(url).extractor
+    assert not _copied(temporary)
+    for start, stop in ((0, 3), (6, 7), (17, 20), (1, 2), (0, 20)):
+        np.testing.assert_array_equal(extractor.get_series(start, stop), movie[start:stop])
+        assert len(_copied(temporary)) == 1
+    other = extractor.open_again()
+    np.testing.assert_array_equal(other.get_series(18, 20), movie[18:])
+    assert len(_copied(temporary)) == 1  # the same one
+    extractor.close()
+    np.testing.assert_array_equal(other.get_series(19, 20), movie[19:])
+    other.close()
+    assert not _copied(temporary)
+    del extractor, other
+    gc.collect()
+    assert not list(temporary.iterdir())
+
+
+def test_a_copy_of_a_video_needs_space(videos, monkeypatch):
+    url, _, temporary = videos
+    extractor = nwb_ophys.MiniscopeImagingInterface(url).extractor
+    usage = shutil.disk_usage(temporary)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(SourceError, match=r"0\.avi' needs .* Set TMPDIR to a folder with more"):
+        extractor.get_series(0, 1)
+    assert not _copied(temporary)
+
+
+def test_a_store_that_fails_leaves_no_copy_of_a_video(videos, memory, monkeypatch):
+    url, _, temporary = videos
+    extractor = nwb_ophys.MiniscopeImagingInterface(url).extractor
+    monkeypatch.setattr(local_copies, "fill_from", _failing)
+    with pytest.raises(OSError, match="gone"):
+        extractor.get_series(0, 1)
+    assert not _copied(temporary)
+
+
+def _failing(*_):
+    raise OSError("gone")

@@ -258,7 +258,8 @@ def test_a_folder_that_cannot_be_listed_is_an_error(bucket, movie, tmp_path):
         nwb_ophys.open(f"{url}/movie_1.tif", sampling_frequency=30.0)
 
 
-def test_other_formats_are_refused(bucket, tmp_path):
+def test_other_formats_are_refused(bucket, tmp_path, monkeypatch):
+    monkeypatch.setattr(nwb_ophys.MiniscopeImagingInterface, "reads_ranges", False)
     recording = simulate_recording(num_samples=5, num_rows=24, num_columns=34, num_cells=3)
     folder = tmp_path / "raw"
     folder.mkdir()

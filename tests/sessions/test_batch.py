@@ -106,6 +106,9 @@ def test_a_dry_run_ends_with_3_where_the_run_would(lab, capsys):
     assert json.loads(capsys.readouterr().out)[0]["would_fail"]
     assert batch(lab, "--dry-run", "--overwrite", *only) == 0
     assert "1 session: 1 convert. Nothing was written." in capsys.readouterr().out
+    output.chmod(0o444)
+    assert batch(lab, "--dry-run", "--overwrite", *only) == 3
+    assert ", but the file is read-only, and is left as it is; " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

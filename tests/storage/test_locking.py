@@ -11,15 +11,18 @@ import signal
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import h5py
 import pytest
 
 from nwb_ophys import write_nwbfile
 from nwb_ophys.errors import OutputBusyError, OutputError
 from nwb_ophys.storage import append_to_nwbfile, locking, repack, reserved
+from nwb_ophys.storage.backends.hdf5_opening import read_hdf5
 from nwb_ophys.storage.hidden_names import HiddenName, HiddenNames
-from nwb_ophys.storage.locking import Lock, current_holder, locked
+from nwb_ophys.storage.locking import Holder, Lock, current_holder, locked
 
 from .conftest import VALUES, new_file, snapshot
 
@@ -193,6 +196,76 @@ def test_a_lock_of_another_host_is_in_force_without_locks_of_the_system(tmp_path
         write_nwbfile(new_file(a=VALUES), target)
     assert "on 'elsewhere'" in str(caught.value)
     assert f"If no such process runs, remove '{lock.path}'." in str(caught.value)
+
+
+REFUSALS = ("EPERM", "EACCES", "EBADF", "EINVAL", "ENOLCK", "EOPNOTSUPP")
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_file_systems_refuse_locks_for_many_reasons(tmp_path, monkeypatch, name):
+    """Fault: with some of them no file was written, and the error named none."""
+
+    def refuse(*_):
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    target = tmp_path / "a.nwb"
+    monkeypatch.setattr(locking.fcntl, "flock", refuse)
+    with locked(target) as lock:
+        assert Holder.parse(lock.path.read_bytes()).is_here
+        with (
+            ThreadPoolExecutor() as pool,
+            pytest.raises(OutputBusyError, match=r"a\.nwb' is being written by another thread"),
+        ):
+            pool.submit(write_nwbfile, new_file(a=VALUES), target).result()
+    write_nwbfile(new_file(a=VALUES), target)
+    assert _names(tmp_path) == ["a.nwb"]
+
+
+def test_a_lock_that_cannot_be_read_is_in_force(tmp_path, monkeypatch):
+    """SMB refuses with EACCES to lock and to read what another process has locked."""
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    target = tmp_path / "a.nwb"
+    lock = HiddenNames.beside(target).lock
+    lock.touch()
+    monkeypatch.setattr(locking.fcntl, "flock", refuse)
+    assert current_holder(lock) == "Another process"
+    with pytest.raises(OutputBusyError, match="is being written by another process"):
+        write_nwbfile(new_file(a=VALUES), target)
+
+
+def test_a_faulty_disk_is_named_and_keeps_no_lock(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(locking.fcntl, "flock", fail)
+    with pytest.raises(OutputError, match=r"a\.nwb' cannot be written: Input/output error"):
+        write_nwbfile(new_file(a=VALUES), tmp_path / "a.nwb")
+    assert not _names(tmp_path)
+
+
+def test_hdf5_files_on_file_systems_without_locks_are_read(tmp_path, monkeypatch):
+    """HDF5 refuses them, unless the error of the system is ENOSYS."""
+    path, init = write_nwbfile(new_file(a=VALUES), tmp_path / "a.nwb"), h5py.File.__init__
+    number = errno.ENOLCK
+
+    def refuse(self, name, mode="r", *args, locking=None, **options):
+        if isinstance(name, (str, os.PathLike)) and locking is None:
+            words = os.strerror(number)
+            text = f"unable to lock file, errno = {number}, error message = '{words}'"
+            raise OSError(number, f"Unable to synchronously open file ({text})")
+        init(self, name, mode, *args, locking=locking, **options)
+
+    monkeypatch.setattr(h5py.File, "__init__", refuse)
+    target = repack(path, tmp_path / "b.nwb")
+    for each in (path, target):
+        with read_hdf5(each) as file:
+            assert file["acquisition/a/data"][()].tolist() == VALUES.tolist()
+    number = errno.EAGAIN
+    with pytest.raises(OSError, match="unable to lock file"):
+        read_hdf5(path)
 
 
 def test_the_target_is_locked_before_the_source_is_opened(tmp_path):

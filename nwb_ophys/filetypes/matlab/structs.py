@@ -24,6 +24,7 @@ from nwb_ophys.errors import (
 )
 from nwb_ophys.filetypes.files import COPY_AGAIN, is_of_rois
 from nwb_ophys.filetypes.hdf5 import open_hdf5
+from nwb_ophys.filetypes.matlab.level4 import is_level4, level4_variables
 from nwb_ophys.filetypes.matlab.level5 import (
     HEADER_BYTES,
     MOST_VARIABLES,
@@ -61,7 +62,7 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
     Parameters
     ----------
     path : pathlib.Path
-        A file named ``.mat``, of version 7.3 (HDF5) or 5 to 7. No values are read.
+        A file named ``.mat``, of version 7.3 (HDF5) or 4 to 7. No values are read.
 
     Returns
     -------
@@ -73,6 +74,8 @@ def read_matlab_outline(path: Path) -> dict[str, Fields] | None:
     try:
         if is_hdf5(path):
             return None if is_tried_damaged(path) else _hdf5_outline(path)
+        if is_level4(path):
+            return {ROOT: {each.name: each.shape for each in level4_variables(path)}}
         return _level5_outline(path)
     except (OSError, RuntimeError, KeyError, ValueError, struct.error, zlib.error):
         return None
@@ -171,7 +174,8 @@ def matlab_refusal(probe: PathProbe) -> str | None:
     head = probe.head()
     is_level5 = head.startswith(b"MATLAB") and head[126:128] in ORDERS
     is_whole = probe.read_once(read_matlab_outline) is not None
-    if is_whole or not (is_level5 or head.startswith(b"\x89HDF")):
+    is_matlab = is_level5 or head.startswith(b"\x89HDF") or probe.read_once(is_level4)
+    if is_whole or not is_matlab:
         return None
     return f"'{probe.path}' is not a whole MATLAB file; {COPY_AGAIN}."
 

@@ -1,4 +1,4 @@
-"""Variables of MATLAB files of version 7.3 (HDF5) and 5 to 7, in MATLAB's order of axes.
+"""Variables of MATLAB files of version 7.3 (HDF5) and 4 to 7, in MATLAB's order of axes.
 
 HDF5 keeps the axes in reverse; this module alone undoes that. Numbers of a file of version 7.3 stay
 in the file until they are sliced.
@@ -20,7 +20,8 @@ from nwb_ophys.errors import CorruptSourceError, as_sentence
 from nwb_ophys.filetypes.files import COPY_AGAIN
 from nwb_ophys.filetypes.hdf5 import open_hdf5
 from nwb_ophys.filetypes.matlab.claims import check_level5
-from nwb_ophys.filetypes.matlab.level5 import level5_objects
+from nwb_ophys.filetypes.matlab.level4 import is_level4, level4_variables
+from nwb_ophys.filetypes.matlab.level5 import HEADER_BYTES, ORDERS, level5_objects
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
 from nwb_ophys.storage.backends.hdf5_claims import check_stored
@@ -244,9 +245,9 @@ class MatlabFile:
     ----------
     path : pathlib.Path
     extra : str
-        The extra that installs what files of version 5 to 7 need.
+        The extra that installs what files of version 4 to 7 need.
     names : sequence of str, optional
-        Variables to read from files of version 5 to 7, which are held in memory; all by default.
+        Variables to read from files of version 4 to 7, which are held in memory; all by default.
 
     Attributes
     ----------
@@ -264,15 +265,17 @@ class MatlabFile:
         self._file: h5py.File | None = None
         try:
             if path.is_dir():
-                raise OSError("it is a folder.")
+                raise CorruptSourceError(f"'{path}' is not a MATLAB file: it is a folder.")
             check_file(path)
             if is_hdf5(path):
                 try_hdf5(path)
                 self._file = open_hdf5(path)
                 self.variables = MatlabStruct(self._file)
             else:
-                self.variables = MatlabStruct(_load_level5(path, extra, names))
+                self.variables = MatlabStruct(_load(path, extra, names))
         except OSError as error:
+            if isinstance(error, PermissionError):
+                raise CorruptSourceError(f"'{path}' cannot be read: {error.strerror}.") from error
             raise _damaged(path, error) from error
 
     def close(self) -> None:
@@ -281,15 +284,16 @@ class MatlabFile:
             self._file.close()
 
 
-def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[str, Any]:
+def _load(path: Path, extra: str, names: Sequence[str] | None) -> dict[str, Any]:
+    """Return the variables of a file of version 4 to 7."""
     check_file(path)
-    with path.open("rb") as file:
-        head = file.read(128)
-    if not head.startswith(b"MATLAB") or head[126:128] not in (b"IM", b"MI"):
-        raise CorruptSourceError(
-            f"'{path}' is not a whole MATLAB file: it has neither MATLAB's header nor HDF5's."
-        )
-    check_level5(path, names)
+    if is_level4(path):
+        # SciPy gives a sparse matrix the size that its last values state, whatever the file holds.
+        whole = [each.name for each in level4_variables(path) if not each.is_sparse]
+        names = [each for each in whole if names is None or each in names]
+    else:
+        _check_header(path)
+        check_level5(path, names)
     reader = require_package("scipy.io", extra)
     try:
         with path.open("rb") as file:
@@ -302,8 +306,25 @@ def _load_level5(path: Path, extra: str, names: Sequence[str] | None) -> dict[st
         raise _damaged(path, error) from error
 
 
+def _check_header(path: Path) -> None:
+    """Check that a file begins as MATLAB writes it since version 5."""
+    with path.open("rb") as file:
+        head = file.read(HEADER_BYTES)
+    is_short = len(head) < HEADER_BYTES
+    if not head.startswith(b"MATLAB") or not (is_short or head[126:128] in ORDERS):
+        raise CorruptSourceError(
+            f"'{path}' is not a MATLAB file: it has the header of no version, 4 to 7.3; give "
+            "another file."
+        )
+    if is_short:
+        raise CorruptSourceError(
+            f"'{path}' is not a whole MATLAB file: it ends within its header; {COPY_AGAIN}."
+        )
+
+
 def _damaged(path: Path, error: Exception) -> CorruptSourceError:
-    return CorruptSourceError(f"'{path}' is not a whole MATLAB file: {as_sentence(error)}")
+    reason = as_sentence(error).rstrip(".")
+    return CorruptSourceError(f"'{path}' is not a whole MATLAB file: {reason}; {COPY_AGAIN}.")
 
 
 def _value(stored: Any) -> Any:

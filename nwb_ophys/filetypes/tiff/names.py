@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,10 +16,8 @@ _START = r"(?:^|(?<=[\W_\d]))"
 _END = r"(?=[\W_]|$)"
 _COLOURS = "green|red|blue|yellow|cyan|magenta|farred|gfp|rfp|yfp|cfp|dapi|mcherry|tdtomato|gcamp"
 _TOKENS = {
-    # A date, and the time after it, are part of the name of a session, and never the counter of its
-    # files. Numbers such as 00-00-01 are a counter.
+    # A date is part of the name of a session, and never the counter of its files.
     "identity": r"(?<!\d)(?:19|20)\d\d[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])(?!\d)"
-    r"(?:[-_ T](?:0[1-9]|1\d|2[0-3]|00(?=[-.h](?!00)))[-_.h][0-5]\d[-_.m][0-5]\d(?!\d))?"
     rf"|{_START}(?:mouse|mice|animal|subject|subj|sub|rat|fish|fly|session|ses|day|date)"
     r"[ _-]?[a-z]?\d+",
     "channel": rf"{_START}(?:channel|chan|ch)[ _-]?\d+|^c\d+(?=-)|{_START}c\d+{_END}"
@@ -28,6 +27,10 @@ _TOKENS = {
     rf"|{_START}xy\d+{_END}",
     "number": r"\d+",
 }
+# Numbers behind a date that may be a time of day. Numbers such as 00-00-01 are a counter.
+_TIME_OF_DAY = re.compile(
+    r"[-_ T](?:0[1-9]|1\d|2[0-3]|00(?=[-.h](?!00)))[-_.h][0-5]\d[-_.m][0-5]\d(?!\d)"
+)
 _TOKEN = re.compile("|".join(f"(?P<{k}>{v})" for k, v in _TOKENS.items()), re.IGNORECASE)
 # ImageJ puts the name of a projection before the name of the stack.
 _PROJECTION = re.compile(
@@ -153,6 +156,8 @@ class _Name:
     """The numbers as they are written."""
     follows_date: tuple[bool, ...]
     """Whether a date is directly before each number."""
+    clock: int | None
+    """Index of the first of three numbers that may be the time of day of a date; None if none."""
 
     @property
     def padding(self) -> tuple[int, ...]:
@@ -166,7 +171,7 @@ def _parse(path: Path) -> _Name:
     digits: list[str] = []
     follows_date: list[bool] = []
     template: list[str] = []
-    end = 0
+    end, clock = 0, None
     for match in _TOKEN.finditer(path.stem):
         template.append(path.stem[end : match.start()])
         end = match.end()
@@ -176,6 +181,9 @@ def _parse(path: Path) -> _Name:
             template.append("#")
         elif match.lastgroup == "identity":
             template.append(match[0])
+            is_date = match[0][0].isdigit()
+            if is_date and _TIME_OF_DAY.match(path.stem, end):
+                clock = len(digits)
         else:
             tokens.append(match[0])
             template.append("?")
@@ -188,6 +196,7 @@ def _parse(path: Path) -> _Name:
         numbers=tuple(map(int, digits)),
         digits=tuple(digits),
         follows_date=tuple(follows_date),
+        clock=clock,
     )
 
 
@@ -196,7 +205,10 @@ def _by_counter(names: list[_Name]) -> list[NamedSeries]:
     columns = list(zip(*(name.digits for name in names), strict=True))
     varying = [index for index, column in enumerate(columns) if len(set(map(int, column))) > 1]
     follows_date = names[0].follows_date
-    counters = [i for i in varying if not _are_datetimes(columns[i], follows_date[i])]
+    clock = _clock_of(names)
+    counters = [
+        i for i in varying if i not in clock and not _are_datetimes(columns[i], follows_date[i])
+    ]
     counter = counters[-1] if counters else None
     groups: dict[tuple[tuple[str, ...], tuple[str, ...]], list[_Name]] = {}
     for name in names:
@@ -209,17 +221,35 @@ def _by_counter(names: list[_Name]) -> list[NamedSeries]:
     ]
 
 
+def _clock_of(names: Sequence[_Name]) -> range:
+    """Return the indices of the numbers that are times of day in all names of one template."""
+    start = names[0].clock
+    if start is None or any(name.clock != start for name in names):
+        return range(0)
+    found = range(start, start + 3)
+    times = ["".join(name.digits[start : start + 3]) for name in names]
+    return range(0) if _are_counted(times) else found
+
+
+def _are_counted(times: Iterable[str]) -> bool:
+    """Return whether two numbers follow each other: no recordings start in successive seconds."""
+    numbers = sorted(set(map(int, times)))
+    return any(b - a == 1 for a, b in itertools.pairwise(numbers))
+
+
 def _are_datetimes(digits: Sequence[str], follow_dates: bool = False) -> bool:
     """Return whether numbers are dates of one form, such as 240517, or times after a date.
 
     These are of several recordings, and count no files.
     """
-    if follow_dates and all(map(_CLOCK.fullmatch, digits)):
+    if follow_dates and all(map(_CLOCK.fullmatch, digits)) and not _are_counted(digits):
         return True
     forms, years = _DATES.get(len(digits[0]), ((), range(0)))
     # Numbers whose last digits alone differ are counted, not the same day of several years.
     if len(digits) > 1 and len({text[:4] for text in digits}) == 1:
         forms = tuple(form for form in forms if form.lower().startswith("%y"))
+    if _are_counted(digits):
+        forms = tuple(form for form in forms if not form.endswith("%S"))
     return any(all(_is_date(text, form, years) for text in digits) for form in forms)
 
 

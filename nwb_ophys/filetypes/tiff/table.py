@@ -417,7 +417,8 @@ def _complete_pages(
     is_whole = (segments.gaps == _WHOLE) & (segments.sizes >= page_sizes) & (segments.sizes > 0)
     is_complete &= is_whole | ((segments.gaps != _WHOLE) & (segments.gaps != _DAMAGED))
     found = chain.num_pages if is_complete.all() else int(np.argmin(is_complete))
-    count = _without_empty_end(segments.gaps[:found])
+    ends_early = bool(chain.problem) or found < chain.num_pages
+    count = _without_unwritten_end(segments.gaps[:found], ends_early=ends_early)
     problem = chain.problem
     if not problem and not chain.num_pages:
         problem = "it holds no page"
@@ -438,16 +439,18 @@ def _complete_pages(
     return count, problem
 
 
-def _without_empty_end(gaps: Integers) -> int:
+def _without_unwritten_end(gaps: Integers, *, ends_early: bool) -> int:
     """Return the number of pages before those at the end whose pixels were not written any more.
 
-    Programs that leave out what is 0 leave gaps all over a file. One that was stopped stored whole
-    pages, a part of one, and none.
+    Pixels without a position and bytes are 0 for libtiff, GDAL and tifffile. Programs that leave
+    out what is 0 leave gaps anywhere, also of all pixels of the last pages. Evidence for a program
+    that was stopped is a file that ends early, or whole pages, a part of one, and none.
     """
     is_stored = np.flatnonzero(gaps != _EMPTY)
     count = int(is_stored[-1]) + 1 if len(is_stored) else 0
-    is_cut = count > 1 and gaps[count - 1] == _ENDS_EARLY and not gaps[: count - 1].any()
-    return count - 1 if is_cut else count
+    if count > 1 and gaps[count - 1] == _ENDS_EARLY and not gaps[: count - 1].any():
+        return count - 1
+    return len(gaps) if count and not ends_early else count
 
 
 def _check_equal(path: Path, values: Integers, name: str) -> None:

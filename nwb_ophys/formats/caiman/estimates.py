@@ -26,6 +26,7 @@ RATE = "params/data/fr"
 _SPARSE_PARTS = ("data", "indices", "indptr", "shape")
 # Bytes of a dense matrix that are searched for weights at a time.
 _BLOCK_BYTES = 64_000_000
+_NO_NUMBERS = (b"None", b"NoneType")
 
 
 class EstimatesFile(Hdf5Values):
@@ -91,6 +92,24 @@ class EstimatesFile(Hdf5Values):
         if stored.shape is None:  # null: no values
             return np.zeros(0, stored.dtype)
         return np.asarray(stored[()]).reshape(-1)
+
+    def numbers(self, place: str) -> NDArray[np.float64] | None:
+        """Return numbers with an axis, also of texts, which CaImAn makes of a list; or None.
+
+        Those that are None are NaN.
+        """
+        found = self.array(place)
+        if found is not None:
+            return np.asarray(found[()])
+        stored = self.get(place)
+        if not isinstance(stored, h5py.Dataset) or stored.dtype.kind not in "SO" or not stored.ndim:
+            return None
+        texts = [each for each in stored[()].reshape(-1).tolist() if isinstance(each, bytes)]
+        try:
+            values = [np.nan if text in _NO_NUMBERS else float(text) for text in texts]
+        except ValueError:
+            return None
+        return np.array(values).reshape(stored.shape) if len(values) == stored.size else None
 
     def traces(self, place: str) -> Any:
         """Return traces, (components, samples), of an array or a sparse matrix, or None."""

@@ -47,7 +47,7 @@ _MARKS = ("W", "b0", "bl", "c1", "ecc", "g", "lam", "neurons_sn", "noisyC", "sn"
 # others, and those that notes name.
 _NOT_READ = frozenset(
     (
-        *("g", "bl", "c1", "lam", "neurons_sn", "sn", "W", "discarded_components", "shifts"),
+        *("sn", "W", "discarded_components", "shifts"),
         *("A_thr", "center", "coordinates", "merged_ROIs", "nr", "psx", "dims", "groups"),
         *("Ab", "Ab_dense", "AtA", "AtY_buf", "CC", "CY", "C_on", "Cf", "OASISinstances", "noisyC"),
         *("Yr_buf", "Yres_buf", "ind_new", "mn", "vr", "rho_buf", "sv", "time_new_comp"),
@@ -60,6 +60,14 @@ _QUALITIES = {
     "r_values": ("r_values", "Correlation in space of the component with the movie."),
     "cnn_preds": ("cnn_preds", "Prediction of CaImAn's neural network, from 0 to 1 (neuron)."),
     "ecc": ("eccentricity", "Eccentricity of the component (ecc)."),
+}
+# Of the model of each trace: CaImAn's documentation of its estimates and of constrained_foopsi.
+_MODEL = {
+    "bl": ("trace_baseline", "Constant baseline of the trace (bl)."),
+    "neurons_sn": ("trace_noise", "Standard deviation of the noise of the trace (neurons_sn)."),
+    "g": ("trace_g", "Coefficients of the autoregressive model of the trace, per sample (g)."),
+    "c1": ("trace_c1", "Initial value of calcium in the model of the trace (c1)."),
+    "lam": ("trace_lam", "Weight of the penalty for activity in the deconvolution (lam)."),
 }
 
 
@@ -332,12 +340,12 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
         return indices
 
     def _read_qualities(self) -> None:
-        for name, (key, description) in _QUALITIES.items():
-            stored, count = self._file.array(f"estimates/{name}"), len(self._roi_ids)
-            values = None if stored is None else np.asarray(stored[()])
+        for name, (key, description) in (_QUALITIES | _MODEL).items():
+            values, count = self._file.numbers(f"estimates/{name}"), len(self._roi_ids)
             if values is not None and values.ndim == 2 and 1 in values.shape:
                 values = values.reshape(-1)  # the network's predictions have a column
-            if values is None or not count:
+            is_known = values is not None and not np.isnan(values).all()
+            if values is None or not count or (name in _MODEL and not is_known):
                 continue
             if len(values) != count:
                 self._other_left_out.append(
@@ -361,7 +369,7 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
 
     def other_parts(self) -> list[str]:
         """Return arrays of components or pixels that CaImAn does not write, which are not read."""
-        known = {*_NOT_READ, *_ALWAYS, *_TRACES, *_QUALITIES, "A", "R", "b0", "Cn"}
+        known = {*_NOT_READ, *_ALWAYS, *_TRACES, *_QUALITIES, *_MODEL, "A", "R", "b0", "Cn"}
         known |= {"accepted_list", "rejected_list"}
         found = []
         for name in self._file.file["estimates"].keys() - known:
@@ -382,6 +390,12 @@ class CaimanExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: igno
             )
         odd = [
             name for name in (*_ALWAYS, "Cn") if self._file.holds_other_values(f"estimates/{name}")
+        ]
+        odd += [
+            name
+            for name in _MODEL
+            if self._file.holds_other_values(f"estimates/{name}")
+            and self._file.numbers(f"estimates/{name}") is None
         ]
         if odd:
             self._other_left_out.append(f"{', '.join(odd)} hold other values than real numbers")

@@ -19,6 +19,7 @@ from nwb_ophys.errors import CorruptSourceError, not_found
 from nwb_ophys.filetypes.truncation import nothing_complete, report_truncated
 from nwb_ophys.optional import require_package
 from nwb_ophys.outside import check_file
+from nwb_ophys.remote.local_copies import LocalCopies
 
 _MOST_PIXELS = 1 << 26
 _REMEDY = "copy it again from the acquisition computer"
@@ -235,19 +236,25 @@ class AviFrames:
         The files in order of time, with frames of one shape.
     extra : str
         Extra of nwb-ophys that installs OpenCV, for the message when it is missing.
+    copies : LocalCopies, optional
+        Copies of files in an object store, which readers share; OpenCV opens files of a disk.
     """
 
-    def __init__(self, outlines: Sequence[AviOutline], extra: str) -> None:
+    def __init__(
+        self, outlines: Sequence[AviOutline], extra: str, copies: LocalCopies | None = None
+    ) -> None:
         self._cv2 = require_package("cv2", extra)
         self.outlines = tuple(outlines)
         self._firsts = np.cumsum([0, *(outline.num_frames for outline in outlines)])
         self._extra = extra
+        self._copies = copies or LocalCopies()
+        self._opened: Path | None = None
         self._capture: Any = None
         self._place: tuple[int, int] = (-1, -1)
 
     def again(self) -> AviFrames:
         """Return another reader of the same files, for another thread."""
-        return AviFrames(self.outlines, self._extra)
+        return AviFrames(self.outlines, self._extra, self._copies)
 
     def read(self, start: int, end: int) -> NDArray[np.uint8]:
         """Decode frames.
@@ -314,9 +321,13 @@ class AviFrames:
             self._capture.grab()
 
     def _open(self, file: int) -> None:
-        self.close()
         path = self.outlines[file].path
-        self._capture = self._cv2.VideoCapture(os.fspath(path), self._cv2.CAP_FFMPEG)
+        if self._opened != path:
+            self.close()
+            self._place_on_disk, self._opened = self._copies.open(path), path
+        self._release()
+        name = os.fspath(self._place_on_disk)
+        self._capture = self._cv2.VideoCapture(name, self._cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             self.close()
             raise CorruptSourceError(
@@ -326,6 +337,12 @@ class AviFrames:
 
     def close(self) -> None:
         """Close the open file."""
+        self._release()
+        if self._opened is not None:
+            self._copies.close(self._opened)
+        self._opened = None
+
+    def _release(self) -> None:
         if self._capture is not None:
             self._capture.release()
         self._capture, self._place = None, (-1, -1)

@@ -54,6 +54,7 @@ class MiniscopeImagingInterface(ImagingInterface):
 
     Source = MiniscopeSource
     joins_subfolders = True
+    reads_ranges = True
     photon_series_type = "OnePhotonSeries"
 
     @classmethod

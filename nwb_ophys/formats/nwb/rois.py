@@ -23,6 +23,7 @@ from nwb_ophys.formats.nwb.tables import (
     pixels_of,
     properties_of,
     summary_images,
+    warn_of_references,
 )
 from nwb_ophys.formats.nwb.traces import traces_of
 from nwb_ophys.rois.pixel_lists import PixelLists, field_of
@@ -120,6 +121,7 @@ class NwbRoisExtractor(FastPropertiesMixin, SegmentationExtractor):  # type: ign
         has_weights = self._pixels is None or len(self._pixels.weights) > 0
         for key, (values, description) in properties_of(table, has_weights).items():
             self.set_property(key, values, self._roi_ids, description=description)
+        warn_of_references(self.nwbfile, table)
         self.images = summary_images(self.nwbfile, table, self._frame_shape) if has_images else {}
         self._summary_images = {
             name: np.asarray(image.data[:]).T for name, image in self.images.items()

@@ -241,6 +241,38 @@ def properties_of(table: Any, has_weights: bool = True) -> dict[str, tuple[NDArr
     return with_acceptance(found)
 
 
+def warn_of_references(nwbfile: Any, table: Any) -> None:
+    """Warn of the series that a table names as those its ROIs were made from.
+
+    Those that lie elsewhere in the file are copied as movies, but the new table does not name them.
+    Those that lie in the table itself are not copied.
+
+    Parameters
+    ----------
+    nwbfile : pynwb.NWBFile
+    table : pynwb.ophys.PlaneSegmentation
+    """
+    series = list(table.reference_images or ())
+    inner = [f"'{table.name}/{each.name}'" for each in series if each.parent is table]
+    named = [f"'{each.name}'" for each in series if each.parent is not table]
+    said = []
+    if inner:
+        said.append(
+            f"holds the reference images {first_of(inner, _MOST_LISTED)}, which are left out"
+        )
+    if named:
+        said.append(
+            f"names the reference images {first_of(named, _MOST_LISTED)}, which its copy does not"
+        )
+    if said:
+        warnings.warn(
+            f"'{table.name}' of '{nwbfile.container_source}' {', and '.join(said)}. Add them to "
+            "the new table with pynwb.",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _names_of(column: Any, values: NDArray[Any]) -> NDArray[Any]:
     """Return the elements of a column of choices, which stores their positions."""
     names = np.asarray(check_stored(column.elements.data)[:])

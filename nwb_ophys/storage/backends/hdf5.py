@@ -19,7 +19,7 @@ import numpy as np
 from hdmf.backends.hdf5.h5_utils import H5DataIO
 from numpy.typing import NDArray
 
-from nwb_ophys.errors import MissingPackageError
+from nwb_ophys.errors import MissingPackageError, is_without_locks
 from nwb_ophys.remote.paths import RemotePath
 from nwb_ophys.storage.backends.base import (
     Backend,
@@ -164,7 +164,11 @@ class Hdf5Backend(Backend):
                 check_named_files(path, follows_links=follows_links, in_full=mode == "r")
         if mode == "r" and not isinstance(path, RemotePath):
             manager = manager or _manager_for(path)
-            return _io_class()(str(path), mode=mode, manager=manager)
+            try:
+                return _io_class()(str(path), mode=mode, manager=manager)
+            except OSError as error:
+                if not is_without_locks(error):
+                    raise
         opened = read_hdf5(path) if mode == "r" else open_for_writing(path, mode, guard)
         with closed_on_error(opened) as file:
             if mode != "w":

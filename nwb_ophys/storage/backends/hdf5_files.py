@@ -24,7 +24,7 @@ import h5py
 
 from nwb_ophys.errors import OutputBusyError, OutputError
 from nwb_ophys.storage.backends.hdf5_calm import CALM
-from nwb_ophys.storage.backends.hdf5_opening import encoded
+from nwb_ophys.storage.backends.hdf5_opening import encoded, read_hdf5
 from nwb_ophys.storage.direct_writing import DirectWriter, is_large, open_past_cache
 from nwb_ophys.storage.guards import FileGuard
 from nwb_ophys.storage.positioned_access import read_at, write_all
@@ -434,7 +434,7 @@ def is_in_parts(path: Path) -> bool:
     def is_virtual(_: str, item: Any) -> bool | None:
         return (isinstance(item, h5py.Dataset) and item.is_virtual) or None
 
-    with h5py.File(path, "r") as file:
+    with read_hdf5(path) as file:
         return bool(file.visititems(is_virtual))
 
 

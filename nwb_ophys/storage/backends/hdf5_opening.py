@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nwb_ophys.errors import is_without_locks
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.reading import RangeFile
 from nwb_ophys.storage.backends.hdf5_calm import calm
@@ -94,6 +95,9 @@ class CalmReader(io.RawIOBase):
 def read_hdf5(path: str | Path) -> h5py.File:
     """Open an HDF5 file for reading.
 
+    HDF5 goes on without a lock where the system has no locks at all, and refuses the file where the
+    system states another reason, as network file systems do. Such a file is opened without a lock.
+
     Parameters
     ----------
     path : path-like
@@ -106,7 +110,14 @@ def read_hdf5(path: str | Path) -> h5py.File:
     import h5py
 
     place = as_path(path)
-    return h5py.File(_CalmFile(place) if isinstance(place, RemotePath) else path, "r")
+    if isinstance(place, RemotePath):
+        return h5py.File(_CalmFile(place), "r")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if not is_without_locks(error):
+            raise
+    return h5py.File(path, "r", locking=False)
 
 
 def is_hdf5(path: Path) -> bool:

@@ -457,7 +457,7 @@ def _source(dataset: h5py.Dataset, path: Path, name: str, inner: str) -> Iterato
         if found is None:
             raise _absent_source(path, holder, f"the file '{name}'")
         there = found
-    with nullcontext(dataset.file) if name == "." else h5py.File(there, "r") as file:
+    with nullcontext(dataset.file) if name == "." else read_hdf5(there) as file:
         try:
             source = file[inner]
         except HDF5_FAULTS:

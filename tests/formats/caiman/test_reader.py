@@ -21,6 +21,9 @@ START = {"NWBFile": {"session_start_time": "2024-05-17T14:30:00+02:00"}}
 RECORDING = simulate_recording(num_samples=20, num_cells=5, sampling_frequency=7.5)
 
 
+MODEL = ["trace_baseline", "trace_noise", "trace_g", "trace_c1", "trace_lam"]
+
+
 def _write(folder, **options):
     return write_caiman(folder / "estimates.hdf5", RECORDING, **options)
 
@@ -62,12 +65,12 @@ def test_acceptance_is_what_the_evaluation_found(tmp_path, accepted):
 
 def test_without_an_evaluation_nothing_is_said_of_acceptance(tmp_path):
     path = _write(tmp_path)
-    assert CaimanExtractor(path).get_property_keys() == []
+    assert CaimanExtractor(path).get_property_keys() == MODEL
     edit_hdf5(path, estimates__idx_components=None, estimates__idx_components_bad=None)
-    assert CaimanExtractor(path).get_property_keys() == []
+    assert CaimanExtractor(path).get_property_keys() == MODEL
     empty = np.zeros(0)
     edit_hdf5(path, estimates__idx_components=empty, estimates__idx_components_bad=empty)
-    assert CaimanExtractor(path).get_property_keys() == []
+    assert CaimanExtractor(path).get_property_keys() == MODEL
 
 
 def test_only_one_of_the_lists_is_enough(tmp_path):
@@ -79,7 +82,7 @@ def test_only_one_of_the_lists_is_enough(tmp_path):
 
 def test_an_evaluation_without_the_network_says_nothing_of_it(tmp_path):
     extractor = CaimanExtractor(_write(tmp_path, accepted=[1], cnn_predictions=False))
-    assert extractor.get_property_keys() == ["is_accepted", "snr", "r_values"]
+    assert extractor.get_property_keys() == ["is_accepted", "snr", "r_values", *MODEL]
 
 
 def test_no_background_is_none(tmp_path):
@@ -656,6 +659,31 @@ def test_arrays_that_others_added_are_named(tmp_path):
     )
     with pytest.warns(UserWarning, match="also has 'estimates/my_events', which is not read from"):
         CaimanSegmentationInterface(path)
+
+
+def test_the_model_of_each_trace_is_read(data_folder, tmp_path):
+    """Fault: it was left out; CaImAn stores numbers of a list as texts."""
+    for path in (data_folder / "caiman/caiman_analysis.hdf5", _write(tmp_path)):
+        extractor = CaimanExtractor(path)
+        ids = extractor.get_roi_ids()
+        with h5py.File(path) as file:
+            for key, name in zip(MODEL, ("bl", "neurons_sn", "g", "c1", "lam"), strict=True):
+                stored = file[f"estimates/{name}"][()].astype(float).reshape(len(ids))
+                assert extractor.get_property(key, ids).tolist() == stored.tolist()
+
+
+def test_the_model_of_some_traces_alone(tmp_path):
+    texts = np.array([b"1.5", b"None", b"-2", b"0", b"1e3"], "S32")
+    second = np.arange(10.0).reshape(5, 2)
+    path = _write(tmp_path)
+    edit_hdf5(path, estimates__bl=texts, estimates__g=second, estimates__c1=None)
+    edit_hdf5(path, estimates__lam=np.array([b"a"] * 5), estimates__neurons_sn=np.ones(4))
+    with pytest.warns(UserWarning, match="neurons_sn is of 4 components.*; lam hold other values"):
+        extractor = CaimanExtractor(path)
+    assert extractor.get_property_keys() == ["trace_baseline", "trace_g"]
+    found = extractor.get_property("trace_baseline", range(5))
+    np.testing.assert_array_equal(found, [1.5, np.nan, -2, 0, 1000])
+    np.testing.assert_array_equal(extractor.get_property("trace_g", range(5)), second)
 
 
 def test_eccentricities_are_a_column_and_shifts_are_named(tmp_path):

@@ -187,3 +187,23 @@ def test_numbers_of_the_samples_are_named(backend, tmp_path):
 
     (note,) = _notes(_write(tmp_path / "a.nwb", backend, [add]))
     assert "also contains acquisition/Marked/control. Only" in note
+
+
+def test_reference_images_of_a_table_are_named(backend, tmp_path):
+    """Fault: they were left out without a word."""
+
+    def add(nwbfile):
+        table = nwbfile.processing["ophys"]["PlaneSegmentation"]
+        plane, data = table.imaging_plane, np.zeros((5, 8, 9), "u2")
+        inner = mock_TwoPhotonSeries(name="Inner", imaging_plane=plane, data=data)
+        table.reference_images = [nwbfile.acquisition["Movie"], inner]
+
+    path = _write(tmp_path / "a.nwb", backend, [add], ("movie", "rois"))
+    with pytest.warns(UserWarning, match="reference images") as caught:
+        nwb_ophys.open(path)
+    (note,) = [str(each.message) for each in caught if "reference images" in str(each.message)]
+    assert note == (
+        f"'PlaneSegmentation' of '{path}' holds the reference images 'PlaneSegmentation/Inner', "
+        "which are left out, and names the reference images 'Movie', which its copy does not. Add "
+        "them to the new table with pynwb."
+    )

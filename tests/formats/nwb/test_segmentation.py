@@ -126,7 +126,10 @@ def test_a_file_of_ours_on_both_backends(tmp_path, cells, backend):
 
 def test_suite2p_s_own_export(data_folder, tmp_path):
     path = data_folder / SUITE2P
-    with pytest.warns(UserWarning, match=r"written by Suite2p, which calls the row x"):
+    with (
+        pytest.warns(UserWarning, match=r"written by Suite2p, which calls the row x"),
+        pytest.warns(UserWarning, match=r"names the reference images 'TwoPhotonSeries'"),
+    ):
         interface = NwbSegmentationInterface(path)
     found = interface.extractor
     with h5py.File(path) as file:
