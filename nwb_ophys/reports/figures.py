@@ -61,8 +61,7 @@ def movie_pictures(movie: MovieFacts, most_pixels: int) -> list[Figure]:
         Size of each picture.
     """
     found: Any = movie.statistics
-    size = None if movie.pixel_size is None else movie.pixel_size.x
-    bar = scale_bar(found.frame_shape[0], size)
+    bar = scale_bar(found.frame_shape[0], movie.pixel_size)
     images = (
         ("Mean", found.mean, found.frames_read),
         ("Maximum", found.maximum, found.frames_read),

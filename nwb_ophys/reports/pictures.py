@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from nwb_ophys.optional import require_package
+from nwb_ophys.reports.pixel_sizes import PixelSize
 
 _LOW, _HIGH = 1.0, 99.7
 CONTRAST = f"percentiles {_LOW:g} to {_HIGH:g}"
@@ -39,25 +40,27 @@ class ScaleBar:
     label: str
 
 
-def scale_bar(width: int, pixel_size: float | None) -> ScaleBar | None:
+def scale_bar(width: int, pixel_size: PixelSize | None) -> ScaleBar | None:
     """Return a bar of a round length for a picture; None where the pixel size is unknown.
 
     Parameters
     ----------
     width : int
         Width of the picture in pixels.
-    pixel_size : float or None
-        Width of a pixel in metres.
+    pixel_size : PixelSize or None
+        The label names the axis of pixels that are not square, since pictures show them so.
     """
     if pixel_size is None:
         return None
-    longest = width * pixel_size * _BAR_SHARE * _MICRO
+    pixel = pixel_size.x * _MICRO
+    longest = width * pixel * _BAR_SHARE
     power = math.floor(math.log10(longest))
     length = max(
         step * 10.0**p for p in (power - 1, power) for step in _STEPS if step * 10.0**p <= longest
     )
     label = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
-    return ScaleBar(length=length / (pixel_size * _MICRO), label=label)
+    axis = "" if pixel_size.is_square else " (x)"
+    return ScaleBar(length=length / pixel, label=f"{label}{axis}")
 
 
 def limits_of(values: NDArray[Any]) -> tuple[float, float]:

@@ -213,6 +213,8 @@ def _movie(movie: MovieFacts, pixels: int) -> _Shown:
         if len(statistics.frame_shape) == 3 and statistics.frame_shape[2] > MOST_PLANES:
             noun = "colours" if movie.is_coloured else "planes"
             notes.append(f"{MOST_PLANES} of {statistics.frame_shape[2]} {noun} are shown.")
+    if figures and movie.pixel_size is not None and not movie.pixel_size.is_square:
+        notes.append("Its pixels are not square, but are shown so: the scale bar holds along x.")
     return _Shown(
         facts=movie, figures=tuple(figures), rows=tuple(movie_rows(movie)), notes=tuple(notes)
     )
@@ -251,6 +253,8 @@ def movie_rows(movie: MovieFacts) -> list[tuple[str, str]]:
 
 def _rows_of_times(times: StreamTimes) -> list[tuple[str, str]]:
     rate = "unknown" if times.rate is None else f"{times.rate:.6g} Hz"
+    if times.rate is None and times.stated_rate is not None:
+        rate = f"{times.stated_rate:g} Hz, which is not above 0"
     origin = " (median step of timestamps)" if times.has_timestamps and times.rate else ""
     rows = [("rate", f"{rate}{origin}")]
     if times.start is not None and times.end is not None:
@@ -261,7 +265,10 @@ def _rows_of_times(times: StreamTimes) -> list[tuple[str, str]]:
         but = f", but {odd} timestamps are not known or not in order" if odd else ""
         rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps){but}"))
     else:
-        states = "nothing states the times" if times.rate is None else "a rate states the times"
+        states = "a rate states the times"
+        if times.rate is None:
+            is_stated = times.stated_rate is not None
+            states = "its rate gives no times" if is_stated else "nothing states the times"
         rows.append(("dropped frames", f"not known: {states}"))
     return rows
 

@@ -45,7 +45,7 @@ def outline_figures(
     share = most_pixels // max(len(table.outlines), 1)
     for outlines in table.outlines:
         image = _image_below(table, outlines)
-        size = None if backdrop is None else backdrop.pixel_width
+        size = None if backdrop is None else backdrop.pixel_size
         where = (
             "" if outlines.plane is None else f", plane {outlines.plane + 1} of {table.num_planes}"
         )

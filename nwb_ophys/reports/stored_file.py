@@ -19,7 +19,7 @@ import numpy as np
 from nwb_ophys.errors import CorruptSourceError, MissingPackageError, as_sentence
 from nwb_ophys.outside import reading_from
 from nwb_ophys.reports.places import existing
-from nwb_ophys.storage import NO_BACKEND, backend_of_path
+from nwb_ophys.storage import NO_BACKEND, backend_of_path, check_complete
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.sources import Source
 from nwb_ophys.storage.stored_objects import StoredObject, plain, reason_of
@@ -138,6 +138,17 @@ class StoredFile:
     def member_value(self, path: str, name: str) -> Any:
         """Return the values of a dataset in a group; None if there is none."""
         return self.value(self.member(path, name))
+
+    def lacking(self, path: str) -> str:
+        """Return the parts of a dataset that were never written, as a sentence; empty if none are.
+
+        Readers get fill values in their place.
+        """
+        try:
+            check_complete(self.root[path])
+        except CorruptSourceError as error:
+            return str(error)
+        return ""
 
     def source(self, path: str) -> Source:
         """Return a dataset as a source, whose chunks are checked before they are decoded."""

@@ -729,3 +729,93 @@ def test_a_file_of_version_1_is_named(tmp_path):
         file["nwb_version"] = b"NWB-1.0.2"
     with pytest.raises(CorruptSourceError, match="is an NWB file of version 1"):
         gather_report(tmp_path / "old.nwb", inspection=Unchecked())
+
+
+def test_images_of_the_plain_type_are_shown_and_lie_below_outlines(author):
+    gray, rgb = np.arange(COLUMNS * ROWS).reshape(COLUMNS, ROWS), np.zeros((5, 4, 3), np.uint8)
+    author.add_table()
+    author.add_images(GrayscaleImage(name="maximum", data=gray), RGBImage(name="colours", data=rgb))
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        for name in ("maximum", "colours"):
+            file[f"processing/ophys/Summary/{name}"].attrs["neurodata_type"] = "Image"
+    report = report_of(author.path)
+    shown = {each.path.rpartition("/")[2]: each.image for each in report.pictures}
+    np.testing.assert_array_equal(shown["maximum"], gray)
+    assert shown["colours"].shape == (5, 4, 3)
+    assert report.tables[0].backdrop.origin == "the image 'Summary/maximum'"
+
+
+def test_images_in_other_files_are_named(usual):
+    with h5py.File(usual, "r+") as file:
+        group = file.create_group("processing/ophys/Summary")
+        group.attrs["neurodata_type"] = "Images"
+        group["brain"] = "brain.png"
+        group["brain"].attrs["neurodata_type"] = "ExternalImage"
+    (found,) = report_of(usual).pictures
+    assert found.reason == "Its pixels are in the file 'brain.png', which is not read."
+
+
+@pytest.mark.parametrize("name", ["data", "timestamps"])
+def test_parts_of_traces_that_were_never_written_are_named(author, name):
+    author.add_movie()
+    author.add_traces(author.add_table(), timestamps=np.arange(NUM_FRAMES) / 10)
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        whole = file[f"{RAW}/{name}"][()]
+        attributes = dict(file[f"{RAW}/{name}"].attrs)
+        del file[f"{RAW}/{name}"]
+        made = file.create_dataset(
+            f"{RAW}/{name}", whole.shape, whole.dtype, chunks=(10, *whole.shape[1:])
+        )
+        made[:20] = whole[:20]
+        made.attrs.update(attributes)
+    assert "lacks 1 of 3 chunks, positions 20 to 29" in text_of(report_of(author.path))
+
+
+def test_images_that_were_never_written_are_named(author):
+    author.add_images(GrayscaleImage(name="mean", data=np.ones((8, 6))))
+    author.report()
+    path = "processing/ophys/Summary/mean"
+    with h5py.File(author.path, "r+") as file:
+        attributes = dict(file[path].attrs)
+        del file[path]
+        file.create_dataset(path, (8, 6), "f8", chunks=(8, 6)).attrs.update(attributes)
+    (found,) = report_of(author.path).pictures
+    assert "never written" in found.reason
+
+
+@pytest.mark.parametrize("rate", [0.0, -10.0])
+def test_a_rate_that_is_not_above_zero_is_stated(usual, rate):
+    with h5py.File(usual, "r+") as file:
+        file["acquisition/Movie/starting_time"].attrs["rate"] = rate
+    text = " ".join(text_of(report_of(usual)).split())
+    assert f"rate {rate:g} Hz, which is not above 0" in text
+    assert f"It states a rate of {rate:g} Hz, which gives its samples no times." in text
+
+
+def test_image_masks_of_another_size_than_the_movie_are_named(author):
+    author.add_movie()
+    author.add_table([np.eye(ROWS, COLUMNS)], form="image_mask")
+    text = text_of(author.report())
+    assert "have 18 × 24 pixels (x, y), but the field 24 × 18." in text
+
+
+def test_traces_are_compared_with_the_movie_of_as_many_frames(author):
+    author.add_movie(MOVIE[:0], name="Begun")
+    author.add_movie(MOVIE[:7], name="Calibration")
+    author.add_movie(name="Session", timestamps=100 + np.arange(NUM_FRAMES) / 10)
+    author.add_traces(author.add_table())
+    (marks,) = author.report().timing.marks.values()
+    assert marks == ("Its times differ from those of 'Session' on the same plane.",)
+
+
+@pytest.mark.parametrize(("spacing", "label"), [((2.0, 2.0), "10 µm"), ((2.0, 3.0), "10 µm (x)")])
+def test_the_scale_bar_of_pixels_that_are_not_square_names_its_axis(author, spacing, label):
+    author.plane.grid_spacing = np.array(spacing) * 1e-6
+    author.add_movie()
+    author.add_table()
+    page = render_report(author.report())
+    bars = re.findall(r'<g class="bar">.*?<text[^>]*>([^<]*)</text>', page)
+    assert bars == [label] * 4
+    assert ("Its pixels are not square" in page) is (label != "10 µm")
