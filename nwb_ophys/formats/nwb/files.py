@@ -33,7 +33,8 @@ SEARCHED_GROUPS = ("acquisition", "processing", "analysis", "stimulus", "scratch
 _EXTERNAL = "external_file"
 _HEADERS = (".zgroup", ".zarray")
 _MOST_LISTED = 5
-_MASKS = ("image_mask", "pixel_mask", "voxel_mask")
+MASKS = ("image_mask", "pixel_mask", "voxel_mask")
+"""Columns of a table that hold masks, of which one is enough."""
 
 
 @attrs.frozen
@@ -290,7 +291,7 @@ def lacks_frames(series: Any) -> bool:
 
 def has_masks(table: Any) -> bool:
     """Return whether a group of a table of ROIs contains masks."""
-    return any(table.shape(mask) is not None for mask in _MASKS)
+    return any(table.shape(mask) is not None for mask in MASKS)
 
 
 def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:

@@ -204,4 +204,10 @@ def _columns_of_all(series: Any, num_rois: int, given_rate: float | None) -> Any
         return TraceView(data, np.argsort(rois).tolist())
     if len(set(rois.tolist())) != len(rois):
         raise CorruptSourceError(f"The traces '{series.name}' name an ROI several times.")
+    warnings.warn(
+        f"{what} are of {len(rois)} of its {num_rois} ROIs. They are written with a column for "
+        "each ROI, NaN for those without a trace.",
+        UserWarning,
+        stacklevel=6,
+    )
     return SpreadTrace(data, rois, num_rois)

@@ -174,13 +174,26 @@ def test_traces_of_some_rois_and_in_another_order(tmp_path, cells):
     path = write_nwb(tmp_path / "r.nwb", recording=cells)
     add_traces(path, "Neuropil", cells.neuropil[:, [4, 2, 0, 1, 3]], [4, 2, 0, 1, 3])
     add_traces(path, "DfOverF", cells.spikes[:, [3, 1]], [3, 1])
-    interface = NwbSegmentationInterface(path)
+    with pytest.warns(UserWarning, match="'DfOverF/plane0' .*are of 2 of its 5 ROIs.*NaN"):
+        interface = NwbSegmentationInterface(path)
     found = interface.extractor.get_traces_dict()
     np.testing.assert_array_equal(found["neuropil"][:], cells.neuropil)
     expected = np.full_like(cells.spikes, np.nan)
     expected[:, [3, 1]] = cells.spikes[:, [3, 1]]
     np.testing.assert_array_equal(found["dff"][:], expected)
     np.testing.assert_array_equal(found["dff"][3:7, 1], expected[3:7, 1])
+
+
+def test_a_table_without_masks_does_not_cost_the_movie(tmp_path, cells):
+    """Fault: pynwb does not read such a table, and its file was said to be damaged."""
+    movie = np.zeros((20, 32, 58), np.uint16)
+    path = write_nwb(tmp_path / "r.nwb", movie, recording=cells)
+    with h5py.File(path, "a") as file:
+        table = file[f"{TABLES}/PlaneSegmentation"]
+        for name in [each for each in table if "mask" in each]:
+            del table[name]
+        table.attrs["colnames"] = [name for name in table.attrs["colnames"] if name in table]
+    assert nwb_ophys.NwbImagingInterface(path).extractor.get_num_samples() == 20
 
 
 def test_traces_of_other_times_are_told_of(tmp_path, cells):
