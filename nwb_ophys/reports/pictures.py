@@ -63,8 +63,15 @@ def scale_bar(width: int, pixel_size: PixelSize | None) -> ScaleBar | None:
     return ScaleBar(length=length / pixel, label=f"{label}{axis}")
 
 
-def limits_of(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the values that are shown black and white; NaN and infinity are left out."""
+def limits_of(values: NDArray[Any], *, is_inverted: bool = False) -> tuple[float, float]:
+    """Return the values that are shown black and white; NaN and infinity are left out.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+    is_inverted : bool
+        Whether high values are black.
+    """
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
     if not finite.size:
@@ -72,7 +79,7 @@ def limits_of(values: NDArray[Any]) -> tuple[float, float]:
     low, high = np.percentile(finite, (_LOW, _HIGH))
     if high <= low:
         low, high = float(finite.min()), float(finite.max())
-    return float(low), float(high)
+    return (float(high), float(low)) if is_inverted else (float(low), float(high))
 
 
 def stored_limits(values: NDArray[Any]) -> tuple[float, float] | None:
@@ -90,8 +97,8 @@ def stored_limits(values: NDArray[Any]) -> tuple[float, float] | None:
 
 
 def gray(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Return values as gray levels from 0 to 255; NaN is black."""
-    span = high - low if high > low else 1.0
+    """Return values as gray levels from 0 to 255; NaN is black, and `low` may be above `high`."""
+    span = (high - low) or 1.0
     with np.errstate(invalid="ignore"):
         scaled = (np.asarray(values, dtype=np.float32) - low) * (255.0 / span)
     return np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0).astype(np.uint8)

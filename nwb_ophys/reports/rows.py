@@ -115,17 +115,18 @@ def _thumbnail(report: Report, tables: list[Segmentation]) -> str:
     from nwb_ophys.reports.pictures import gray, limits_of, png_uri, reduced
 
     means = [
-        getattr(each.statistics, "mean", None)
+        (getattr(each.statistics, "mean", None), each.scaling.is_inverted)
         for each in report.movies
         if isinstance(each, MovieFacts)
     ]
-    means += [each.backdrop.image for each in tables if each.backdrop is not None]
-    mean = next((each for each in means if each is not None), None)
+    backdrops = [each.backdrop for each in tables if each.backdrop is not None]
+    means += [(each.image, each.is_inverted) for each in backdrops]
+    mean, is_inverted = next((each for each in means if each[0] is not None), (None, False))
     if mean is None:
         return ""
     image = as_image(mean, mean.shape[2] // 2 if mean.ndim == 3 else None)
     small, _ = reduced(image, _THUMBNAIL_PIXELS)
-    return png_uri(gray(small, *limits_of(small)))
+    return png_uri(gray(small, *limits_of(small, is_inverted=is_inverted)))
 
 
 def version_of(path: Path) -> list[Any]:

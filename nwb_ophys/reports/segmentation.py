@@ -56,11 +56,14 @@ class Backdrop:
     origin : str
         What the image is, in words.
     pixel_size : PixelSize or None
+    is_inverted : bool
+        Whether the highest values are the darkest.
     """
 
     image: NDArray[Any]
     origin: str
     pixel_size: PixelSize | None = None
+    is_inverted: bool = False
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -345,7 +348,12 @@ def backdrop_of(
             continue
         if statistics is not None and tuple(statistics.frame_shape) == tuple(field):
             origin = f"the mean of '{each.name}'"
-            return Backdrop(image=statistics.mean, origin=origin, pixel_size=each.pixel_size)
+            return Backdrop(
+                image=statistics.mean,
+                origin=origin,
+                pixel_size=each.pixel_size,
+                is_inverted=each.scaling.is_inverted,
+            )
     own = [path for path in _picture_paths(file) if _belongs(file, path, table)]
     for path in sorted(own, key=_preference):
         if file.shape(path) == tuple(field):

@@ -68,6 +68,11 @@ class MovieFacts:
         return self.path.rpartition("/")[2]
 
     @property
+    def noun(self) -> str:
+        """Word for a sample of the movie."""
+        return "volume" if self.is_volumetric else "frame"
+
+    @property
     def is_volumetric(self) -> bool:
         """Return whether a frame has several planes."""
         return len(self.shape) == 4 and not self.is_coloured

@@ -49,7 +49,7 @@ class StreamTimes:
     num_missing : int
         Samples that the gaps would hold.
     gaps : tuple of (float, float)
-        The first gaps, from sample to sample, in s.
+        The longest gaps, from sample to sample, in s, in their order.
     jitter : float or None
         Standard deviation of the steps that are no gaps, in s.
     plane : str or None
@@ -212,6 +212,7 @@ def _of_timestamps(
     step = float(np.median(known)) if len(known) else 0.0
     is_gap = (steps > GAP_STEPS * step) if step > 0 else np.zeros(len(steps), bool)
     places = np.flatnonzero(is_gap)
+    longest = np.sort(places[np.argsort(-steps[places], kind="stable")[:_MOST_GAPS]])
     usual = known[~is_gap[np.isfinite(steps)]]
     return StreamTimes(
         path=path,
@@ -227,9 +228,7 @@ def _of_timestamps(
         num_gaps=len(places),
         num_backward=int((steps <= 0).sum()),
         num_missing=int(np.round(steps[is_gap] / step - 1).sum()) if len(places) else 0,
-        gaps=tuple(
-            (float(values[place]), float(values[place + 1])) for place in places[:_MOST_GAPS]
-        ),
+        gaps=tuple((float(values[place]), float(values[place + 1])) for place in longest),
         jitter=float(usual.std()) if len(usual) else None,
         plane=plane,
         timestamps=values if len(values) == length else None,

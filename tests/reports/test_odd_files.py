@@ -819,3 +819,69 @@ def test_the_scale_bar_of_pixels_that_are_not_square_names_its_axis(author, spac
     bars = re.findall(r'<g class="bar">.*?<text[^>]*>([^<]*)</text>', page)
     assert bars == [label] * 4
     assert ("Its pixels are not square" in page) is (label != "10 µm")
+
+
+def test_pictures_of_a_negative_conversion_show_the_light(author):
+    light = MOVIE.astype(np.float64).mean(axis=0).T
+    inverted = (65535 - MOVIE).astype(np.uint16)
+    series = {"imaging_plane": author.plane, "unit": "n.a.", "rate": 10.0}
+    author.nwbfile.add_acquisition(
+        pynwb.ophys.TwoPhotonSeries(
+            name="Movie", data=inverted, conversion=-1.0, offset=65535.0, **series
+        )
+    )
+    author.add_table()
+    report = author.report()
+    page = render_report(report)
+    uris = re.findall(r"data:image/png;base64,([^\"&]*)", page)
+    shown = [np.asarray(_opened_png(uri)).astype(float) for uri in uris]
+    pictures = [each for each in shown if each.shape == light.shape]
+    # The thumbnail, the mean, the minimum, the standard deviation, and what lies below outlines.
+    for number in (0, 1, 4):
+        assert np.corrcoef(pictures[number].ravel(), light.ravel())[0, 1] > 0.9
+    text = " ".join(text_of(report).split())
+    assert "Minimum of 30 frames" in text
+    assert "brightest pixels (value 0)" in text
+    assert "saturated" not in text
+
+
+def _opened_png(uri):
+    from PIL import Image
+
+    return Image.open(io.BytesIO(base64.b64decode(uri)))
+
+
+def test_lines_are_interrupted_at_gaps_and_gaps_may_be_pauses(author):
+    times = np.arange(NUM_FRAMES) / 10
+    times[20:] += 100
+    author.add_movie(timestamps=times)
+    author.add_traces(author.add_table(), timestamps=times)
+    report = author.report()
+    lines = re.findall(r'<path class="line[^"]*" d="([^"]*)"', render_report(report))
+    assert [line.count("M") for line in lines] == [2, 2, 2, 2]
+    assert "1\u202f000 in 1 gap, unless these are pauses" in text_of(report)
+
+
+def test_of_many_gaps_the_longest_are_drawn(author, monkeypatch):
+    monkeypatch.setattr(timing_module, "_MOST_GAPS", 2)
+    times = np.arange(NUM_FRAMES) / 10
+    for number, pause in ((5, 1), (10, 7), (20, 2), (25, 9)):
+        times[number:] += pause
+    author.add_movie(timestamps=times)
+    (stream,) = author.report().timing.streams
+    assert stream.gaps == ((times[9], times[10]), (times[24], times[25]))
+
+
+def test_volumes_are_not_called_frames(author):
+    author.add_movie(np.arange(20 * 6 * 5 * 3, dtype=np.uint16).reshape(20, 6, 5, 3))
+    text = " ".join(text_of(author.report()).split())
+    assert "Mean of 20 volumes, plane 1 of 3" in text
+    assert "Mean of each volume, of 20 volumes." in text
+
+
+def test_numbers_of_rois_are_whole(author):
+    author.add_table()
+    page = render_report(author.report())
+    chart = page[page.index("Sizes of masks") :].partition("</svg>")[0]
+    ticks = re.findall(r'class="tick"[^>]*>([^<]*)<', chart)
+    assert ticks == ["0", "1", "2", "1", "2"]
