@@ -225,14 +225,21 @@ def test_units_and_names_are_kept(tmp_path, cells, table):
         ("plane0", "BackgroundSubtracted", "corrected"),
         ("NeuropilCorrectedDff", "Fluorescence", "dff"),
         ("plane0", "Neuropil", "neuropil"),
+        ("DfOverF", "Fluorescence", "dff"),
+        ("df_over_f0", "Fluorescence", "dff"),
+        ("deltaF", "Fluorescence", "dff"),
+        ("\u0394F/F", "Fluorescence", "dff"),
+        ("dF_F", "Fluorescence", "dff"),
+        ("delta_frames", "Fluorescence", "raw"),
+        ("from_pdf_file", "Fluorescence", "raw"),
         ("plane0", "MotionCorrected", "raw"),
         ("Neuropil", "MotionCorrectedFluorescence", "neuropil"),
         ("neuropil_motion_corrected", "Fluorescence", "neuropil"),
         ("neuropil", "CorrectedFluorescence", "neuropil"),
     ],
 )
-def test_traces_without_neuropil_are_no_neuropil(series, container, kind):
-    """Fault: neuropil in a container of movies after motion correction was "corrected" traces."""
+def test_names_tell_the_kinds_of_traces(series, container, kind):
+    """Faults: neuropil of movies after motion correction was "corrected", DfOverF of NeuroConv raw."""
     one = SimpleNamespace(name=series, parent=SimpleNamespace(name=container))
     assert _kind(one, set()) == kind
 
