@@ -63,10 +63,9 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
             raise own from error
         is_circle = isinstance(error, RecursionError)
         reason = "Its links lead in a circle." if is_circle else last_reason(error)
-        raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {reason} It may be damaged; check it with nwb-ophys "
-            "inspect."
-        ) from error
+        is_whole = "whose schema is not in the file" in reason
+        step = "" if is_whole else " It may be damaged; check it with nwb-ophys inspect."
+        raise CorruptSourceError(f"'{path}' cannot be read as NWB: {reason}{step}") from error
 
 
 def _check_columns(path: Path, group: GroupBuilder) -> None:

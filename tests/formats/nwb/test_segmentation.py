@@ -239,7 +239,7 @@ def test_units_and_names_are_kept(tmp_path, cells, table):
     ],
 )
 def test_names_tell_the_kinds_of_traces(series, container, kind):
-    """Faults: neuropil of movies after motion correction was "corrected", DfOverF of NeuroConv raw."""
+    """Faults: neuropil after motion correction was "corrected", and NeuroConv's DfOverF raw."""
     one = SimpleNamespace(name=series, parent=SimpleNamespace(name=container))
     assert _kind(one, set()) == kind
 
