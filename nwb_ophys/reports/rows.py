@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,10 +141,21 @@ def version_of(path: Path) -> list[Any]:
     """
     if is_url(path):
         return [__version__]
-    found = path.stat()
-    inner = [each for each in (path / ".zattrs", path / "zarr.json") if each.is_file()]
-    times = [each.stat().st_mtime_ns for each in inner]
-    return [__version__, found.st_size, found.st_mtime_ns, *times]
+    # A change of a chunk of a store leaves the folder of the store as it was.
+    statuses = [path.stat(), *_statuses_within(path)]
+    sizes, times = ([getattr(e, name) for e in statuses] for name in ("st_size", "st_mtime_ns"))
+    return [__version__, len(statuses), sum(sizes), sum(times)]
+
+
+def _statuses_within(path: Path) -> Iterator[os.stat_result]:
+    """Yield the status of everything in a folder; of nothing for a file."""
+    pending = [path] if path.is_dir() else []
+    while pending:
+        with os.scandir(pending.pop()) as found:
+            for each in found:
+                yield each.stat(follow_symlinks=False)
+                if each.is_dir(follow_symlinks=False):
+                    pending.append(Path(each.path))
 
 
 def row_text(row: Row, path: Path) -> str:
