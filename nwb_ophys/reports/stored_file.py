@@ -16,7 +16,12 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, MissingPackageError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    MissingPackageError,
+    OutsideFolderError,
+    as_sentence,
+)
 from nwb_ophys.outside import reading_from
 from nwb_ophys.reports.places import existing
 from nwb_ophys.storage import NO_BACKEND, backend_of_path, check_complete
@@ -200,7 +205,7 @@ def _root_of(storage: Backend, path: Path) -> Iterator[Any]:
         try:
             manager = storage.open_root(path)
             root = manager.__enter__()
-        except (MissingPackageError, CorruptSourceError):
+        except (MissingPackageError, CorruptSourceError, OutsideFolderError):
             raise
         except Exception as error:  # of the backend, about a damaged file
             raise CorruptSourceError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import io
+import json
 import os
 import re
 import shlex
@@ -16,15 +17,16 @@ import h5py
 import numpy as np
 import pynwb
 import pytest
+from hdmf_zarr.nwb import NWBZarrIO
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage, ImageSeries, RGBAImage, RGBImage
 from pynwb.ophys import Fluorescence, ImageSegmentation, OpticalChannel, RoiResponseSeries
 from tests_of_reports import write_session
 
-from nwb_ophys import write_report
+from nwb_ophys import verify, write_report
 from nwb_ophys.cli import main
 from nwb_ophys.editing import edit_metadata
-from nwb_ophys.errors import CorruptSourceError, OutputError
+from nwb_ophys.errors import CorruptSourceError, OutputError, OutsideFolderError, SourceError
 from nwb_ophys.inspection import inspect_file
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
@@ -885,3 +887,20 @@ def test_numbers_of_rois_are_whole(author):
     chart = page[page.index("Sizes of masks") :].partition("</svg>")[0]
     ticks = re.findall(r'class="tick"[^>]*>([^<]*)<', chart)
     assert ticks == ["0", "1", "2", "1", "2"]
+
+
+def test_a_store_that_leads_to_another_asks_for_the_folder(tmp_path):
+    """Fault: a class of errors was named, and the advised option of verify was ignored."""
+    for name in ("raw", "processed"):
+        write_session(tmp_path / f"{name}.nwb.zarr", io=NWBZarrIO)
+    path, other = tmp_path / "processed.nwb.zarr", tmp_path / "raw.nwb.zarr"
+    link = {"name": "Linked", "source": "../raw.nwb.zarr", "path": "/acquisition/Movie"}
+    (path / ".zmetadata").unlink()
+    (path / "acquisition" / ".zattrs").write_text(json.dumps({"zarr_link": [link]}))
+    for act in (report_of, verify):
+        with pytest.raises(OutsideFolderError, match=r"^The reference .*allow_outside") as raised:
+            act(path)
+        assert str(other) in str(raised.value)
+    assert gather_report(path, allow_outside=[tmp_path], inspection=Unchecked()).num_movies == 1
+    with pytest.raises(SourceError, match="has no record"):
+        verify(path, options={"allow_outside": str(other)})
