@@ -378,6 +378,10 @@ def is_without_locks(error: BaseException) -> bool:
     return is_of_lock and not is_locked(error)
 
 
+# What hdmf says of a file with objects of a namespace that it does not know.
+_NO_SCHEMA = re.compile(r"'([\w.-]+)' not a namespace")
+
+
 def last_reason(error: BaseException) -> str:
     """Return the last cause that another package states, without all that it writes of its objects.
 
@@ -393,6 +397,12 @@ def last_reason(error: BaseException) -> str:
     """
     if is_locked(error):
         return f"{LOCKED[0].upper()}{LOCKED[1:]}."
+    if namespace := _NO_SCHEMA.search(str(error)):
+        return (
+            f"It uses the extension '{namespace[1]}', whose schema is not in the file. Write the "
+            "file again with pynwb in Python, after the import of the package of the extension; "
+            "that adds the schema."
+        )
     if isinstance(error, UnicodeDecodeError):
         return f"{error.object[:60]!r} in it is not a text in {error.encoding.upper()}."
     stated = error.args[-1] if len(error.args) > 1 and not isinstance(error, OSError) else None

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.certification.recorded import RecordedComparison
 from nwb_ophys.certification.report import FileReport
-from nwb_ophys.errors import MissingPackageError, SourceError, as_sentence, not_found
+from nwb_ophys.errors import (
+    MissingPackageError,
+    OutsideFolderError,
+    SourceError,
+    as_sentence,
+    not_found,
+)
 from nwb_ophys.home import with_home
+from nwb_ophys.outside import reading_from
 from nwb_ophys.remote.paths import RemotePath, as_path
 from nwb_ophys.remote.reading import begin_reading
 from nwb_ophys.storage import NO_BACKEND, WriteOptions, backend_of_path
@@ -23,6 +31,7 @@ from nwb_ophys.storage.verification import Resources
 
 if TYPE_CHECKING:
     from nwb_ophys.certification.with_sources import SourceComparison
+    from nwb_ophys.storage.backends.base import Backend
 
 
 def verify(
@@ -45,6 +54,7 @@ def verify(
         record of the file states, and every movie, image and trace is compared value by value.
     options : Mapping, optional
         Source arguments for opening the sources, such as ``trust_pickles``, which no record sets.
+        ``allow_outside`` also holds for the files to which `path` leads.
     workers : int, optional
         Number of threads that read and compare; all usable cores by default.
     progress : bool or callable, optional
@@ -73,18 +83,10 @@ def verify(
     storage = backend_of_path(place)
     if storage is None:
         raise SourceError(f"'{path}' is {NO_BACKEND}; choose an NWB file.")
+    allowed = (options or {}).get("allow_outside", ())
     with how.reporting() as report:
         resources = Resources(workers=how.num_workers, budget=Budget.of(buffer_gb), report=report)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the report names what cannot be read
-                opened = storage.open_root(place)
-        except MissingPackageError:
-            raise
-        except Exception as error:  # of the backend, about a damaged file
-            said = as_sentence(reason_of(error))
-            raise SourceError(f"'{path}' cannot be read: {said}") from error
-        with opened as root:
+        with _opened(storage, place, _as_paths(allowed)) as root:
             records = records_of(root, storage)
             if not records:
                 raise SourceError(
@@ -102,6 +104,19 @@ def verify(
                 with_sources = SourceComparison(root, storage, good, place, given, options or {})
                 with_sources.run(resources)
     return _report(place, comparison, with_sources)
+
+
+def _opened(storage: Backend, path: Path, allowed: Sequence[Path]) -> AbstractContextManager[Any]:
+    """Open the root of a file, whose damage is an error in words."""
+    try:
+        with warnings.catch_warnings(), reading_from([path], allowed):
+            warnings.simplefilter("ignore")  # the report names what cannot be read
+            return storage.open_root(path)
+    except (MissingPackageError, OutsideFolderError):
+        raise
+    except Exception as error:  # of the backend, about a damaged file
+        said = as_sentence(reason_of(error))
+        raise SourceError(f"'{path}' cannot be read: {said}") from error
 
 
 def _report(

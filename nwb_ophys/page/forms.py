@@ -372,5 +372,8 @@ def attributed(
 
 
 def _position(name: str, line: str) -> int:
-    found = re.search(rf"(?<![\w.'/]){re.escape(name)}(?![\w'/])", line)
-    return found.start() if found and "_" in name else -1
+    pattern = rf"(?<![\w.'/]){re.escape(name)}(?![\w'/])"
+    if "_" not in name:  # a word such as 'stub' is a name where its value is stated
+        pattern = rf"(?:^|: |\boption '){re.escape(name)}'? is "
+    found = re.search(pattern, line)
+    return -1 if found is None else found.start()

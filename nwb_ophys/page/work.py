@@ -196,6 +196,7 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
     left = [{"name": name, "type": "", "facts": ""} for name in request.leave_out]
     try:
         recording = tools.recording(request)
+        metadata = _metadata(recording, request)  # which conversion options may refuse
     except Exception as error:
         lines = page_lines(error)
         if lines is None:
@@ -216,7 +217,7 @@ def survey(tools: Tools, request: Request, names: tuple[str, ...]) -> dict[str, 
         "faults": {},
         "streams": streams,
         "lines": list(joined_files(recording)),
-        "metadata": _metadata(recording, request),
+        "metadata": metadata,
     }
 
 

@@ -23,6 +23,8 @@ _BESIDE_LABELS, _BESIDE_ROWS, _WIDTH_OF_DIGIT = 27, 10, 7.6
 _MOST_BINS = 300
 _LONGEST_LABEL = 48
 _NUM_TICKS = 5
+# Gaps of a line that interrupt it, as a share of its length.
+_SHORTEST_GAP = 0.01
 _ROUNDING = 1e-13
 # Labels with more digits are written out, since a power of ten would make them longer yet.
 _FEW_DIGITS, _MOST_DIGITS = 5, 16
@@ -39,12 +41,15 @@ class Axis:
     low, high : float
     start, end : float
         Places of the low and the high value in the chart.
+    is_whole : bool
+        Whether ticks are whole numbers.
     """
 
     low: float
     high: float
     start: float
     end: float
+    is_whole: bool = False
 
     def place(self, value: Any) -> Any:
         """Return the place of a value, or of an array of values."""
@@ -63,6 +68,7 @@ class Axis:
         raw = span / _NUM_TICKS
         power = 10.0 ** math.floor(math.log10(raw))
         step = next(each * power for each in _ROUND if each * power >= raw * 0.999)
+        step = max(math.ceil(step), 1) if self.is_whole else step
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
 
@@ -121,7 +127,35 @@ def polyline(x: NDArray[Any], y: NDArray[Any], css: str = "line") -> Markup:
     return Markup('<path class="{css}" d="{d}"/>').format(css=css, d="".join(parts))
 
 
-def line_chart(x: NDArray[Any], y: NDArray[Any], title: str, x_label: str, y_label: str) -> Markup:
+def interrupted(
+    x: NDArray[Any], y: NDArray[Any], gaps: Sequence[tuple[float, float]]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the points of a line with NaN at the gaps that are long enough to be seen.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray, shape (points,)
+    gaps : sequence of (float, float)
+        Ranges of x without points.
+    """
+    if not gaps or not (np.diff(x) >= 0).all():  # times may go back, or be unknown
+        return x, y
+    low, high = _range(x)
+    seen = [start for start, end in gaps if end - start > _SHORTEST_GAP * (high - low)]
+    # The point after a gap is the first beyond its start.
+    places = np.unique(np.searchsorted(x, seen, side="right"))
+    places = places[(places > 0) & (places < len(x))]
+    return np.insert(x, places, x[places]), np.insert(y, places, np.nan)
+
+
+def line_chart(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    title: str,
+    x_label: str,
+    y_label: str,
+    gaps: Sequence[tuple[float, float]] = (),
+) -> Markup:
     """Return a chart of one line.
 
     Parameters
@@ -131,9 +165,12 @@ def line_chart(x: NDArray[Any], y: NDArray[Any], title: str, x_label: str, y_lab
         Description for readers that cannot see it.
     x_label, y_label : str
         Labels of the axes, with units.
+    gaps : sequence of (float, float)
+        Ranges of x without points, which interrupt the line.
     """
     x, y = envelope(np.asarray(x, np.float64), np.asarray(y, np.float64))
     across, up = _axes(x, y)
+    x, y = interrupted(x, y, gaps)
     line = polyline(across.place(x), up.place(y))
     if len(x) == 1:
         line = Markup('<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="3"/>').format(
@@ -177,6 +214,7 @@ def histogram(
     y_label: str,
     *,
     is_logarithmic: bool = False,
+    are_whole: bool = False,
 ) -> Markup:
     """Return a histogram.
 
@@ -187,9 +225,12 @@ def histogram(
     title, x_label, y_label : str
     is_logarithmic : bool
         Whether the heights are logarithms of the counts.
+    are_whole : bool
+        Whether values and heights are whole numbers, and so the ticks.
     """
     heights = np.log10(np.maximum(counts, 1)) if is_logarithmic else np.asarray(counts, np.float64)
-    across, up = _axes(np.asarray(edges, np.float64), heights, from_zero=True)
+    axes = _axes(np.asarray(edges, np.float64), heights, from_zero=True)
+    across, up = (attrs.evolve(axis, is_whole=are_whole) for axis in axes)
     bottom = float(up.place(0))
     x = np.repeat(across.place(edges), 2)
     y = np.concatenate([[bottom], np.repeat(up.place(heights), 2), [bottom]])
@@ -305,12 +346,15 @@ class TraceRow:
         Class of its line.
     times, values : numpy.ndarray, shape (samples,)
         NaN in the values interrupts the line.
+    gaps : tuple of (float, float)
+        Ranges of the times without samples, which interrupt it as well.
     """
 
     label: str
     css: str
     times: NDArray[Any] = attrs.field(eq=False)
     values: NDArray[Any] = attrs.field(eq=False)
+    gaps: tuple[tuple[float, float], ...] = ()
 
 
 def trace_stack(rows: Sequence[TraceRow], title: str, x_label: str) -> Markup:
@@ -329,7 +373,7 @@ def trace_stack(rows: Sequence[TraceRow], title: str, x_label: str) -> Markup:
     across = Axis(low=low, high=high, start=left, end=_WIDTH - _RIGHT)
     parts = []
     for number, row in enumerate(rows):
-        x, y = envelope(row.times, row.values)
+        x, y = interrupted(*envelope(row.times, row.values), row.gaps)
         top = _TOP + number * row_height
         bottom, summit = _range(y)
         up = Axis(low=bottom, high=summit, start=top + row_height - 4, end=top + 4)

@@ -61,29 +61,34 @@ def movie_pictures(movie: MovieFacts, most_pixels: int) -> list[Figure]:
         Size of each picture.
     """
     found: Any = movie.statistics
-    size = None if movie.pixel_size is None else movie.pixel_size.x
-    bar = scale_bar(found.frame_shape[0], size)
+    bar = scale_bar(found.frame_shape[0], movie.pixel_size)
+    is_inverted = movie.scaling.is_inverted
     images = (
-        ("Mean", found.mean, found.frames_read),
-        ("Maximum", found.maximum, found.frames_read),
-        ("Standard deviation", found.standard_deviation, found.std_frames),
+        ("Mean", found.mean, found.frames_read, is_inverted),
+        ("Minimum" if is_inverted else "Maximum", found.maximum, found.frames_read, is_inverted),
+        ("Standard deviation", found.standard_deviation, found.std_frames, False),
     )
     figures = []
-    for label, values, num_frames in images:
-        title = f"{label} of {counted(num_frames, 'frame')}"
+    for label, values, number, is_exchanged in images:
+        title = f"{label} of {counted(number, movie.noun)}"
+        limits = limits_of(values, is_inverted=is_exchanged)
         if values.ndim == 2:
-            figures.append(_gray_figure(as_image(values), title, bar, most_pixels))
+            figures.append(_gray_figure(as_image(values), title, bar, most_pixels, limits))
         else:
             noun = "colour" if movie.is_coloured else "plane"
-            figures += _by_plane(values, title, bar, most_pixels, noun)
+            figures += _by_plane(values, title, bar, most_pixels, noun, limits)
     return figures
 
 
 def _by_plane(
-    values: NDArray[Any], label: str, bar: ScaleBar | None, most_pixels: int, noun: str
+    values: NDArray[Any],
+    label: str,
+    bar: ScaleBar | None,
+    most_pixels: int,
+    noun: str,
+    limits: tuple[float, float],
 ) -> Iterator[Figure]:
     planes = planes_of(values.shape[2], MOST_PLANES)
-    limits = limits_of(values)
     for plane in planes:
         title = f"{label}, {noun} {plane + 1} of {values.shape[2]}"
         image, share = as_image(values, plane), most_pixels // len(planes)
@@ -115,20 +120,23 @@ def movie_charts(movie: MovieFacts) -> list[Figure]:
     times = movie.times
     are_times = isinstance(times, StreamTimes) and times.are_known
     x = times.times(found.frame_numbers) if are_times else found.frame_numbers  # type: ignore[union-attr]
-    x_label = "time (s)" if are_times else "frame"
-    caption = f"Mean of each frame, of {counted(len(found.frame_means), 'frame')}."
+    x_label = "time (s)" if are_times else movie.noun
+    caption = f"Mean of each {movie.noun}, of {counted(len(found.frame_means), movie.noun)}."
     if found.every > 1:
         caption += f" One part in {found.every} of the movie was read."
-    mean = line_chart(x, found.frame_means, "Mean of each frame over time", x_label, "mean")
+    gaps = times.gaps if are_times else ()  # type: ignore[union-attr]
+    stored = " (stored values)" if movie.scaling.in_words else ""
+    title = f"Mean of each {movie.noun} over time"
+    mean = line_chart(x, found.frame_means, title, x_label, f"mean{stored}", gaps)
     bars = histogram(
         found.histogram.counts,
         found.histogram.edges,
         "Histogram of pixels",
-        "pixel value",
+        f"pixel value{stored}",
         "pixels",
         is_logarithmic=True,
     )
-    number = counted(found.histogram_frames, "frame")
+    number = counted(found.histogram_frames, movie.noun)
     of_pixels = f"Histogram of the pixels of {number}; counts are logarithmic."
     return [
         Figure(content=mean, caption=caption, size="wide"),

@@ -88,7 +88,8 @@ def read_pixels(
     path = file.member(table, form)
     assert path is not None
     if form == "image_mask":
-        return _from_images(file, path)
+        found = _from_images(file, path)
+        return attrs.evolve(found, note=_of_another_size(path, found.lists.field_shape, field))
     return _from_lists(file, table, path, form, field)
 
 
@@ -164,6 +165,14 @@ def _columns(file: StoredFile, path: str, names: Sequence[str]) -> list[NDArray[
         for row in values
     ]
     return list(np.array(rows, dtype=np.float64).reshape(-1, len(names) + 1).T)
+
+
+def _of_another_size(path: str, own: Sequence[int], field: Sequence[int] | None) -> str:
+    """Return a note on images that do not have the size of the field, for instance binned ones."""
+    if field is None or all(a == b for a, b in zip(own, field, strict=False)):
+        return ""
+    sizes = (" × ".join(map(str, shape)) for shape in (own, field))
+    return "The masks in '{}' have {} pixels (x, y), but the field {}.".format(path, *sizes)
 
 
 def _nonzero(

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from nwb_ophys.optional import require_package
+from nwb_ophys.reports.pixel_sizes import PixelSize
 
 _LOW, _HIGH = 1.0, 99.7
 CONTRAST = f"percentiles {_LOW:g} to {_HIGH:g}"
@@ -39,29 +40,38 @@ class ScaleBar:
     label: str
 
 
-def scale_bar(width: int, pixel_size: float | None) -> ScaleBar | None:
+def scale_bar(width: int, pixel_size: PixelSize | None) -> ScaleBar | None:
     """Return a bar of a round length for a picture; None where the pixel size is unknown.
 
     Parameters
     ----------
     width : int
         Width of the picture in pixels.
-    pixel_size : float or None
-        Width of a pixel in metres.
+    pixel_size : PixelSize or None
+        The label names the axis of pixels that are not square, since pictures show them so.
     """
     if pixel_size is None:
         return None
-    longest = width * pixel_size * _BAR_SHARE * _MICRO
+    pixel = pixel_size.x * _MICRO
+    longest = width * pixel * _BAR_SHARE
     power = math.floor(math.log10(longest))
     length = max(
         step * 10.0**p for p in (power - 1, power) for step in _STEPS if step * 10.0**p <= longest
     )
     label = f"{length / 1000:g} mm" if length >= 1000 else f"{length:g} µm"
-    return ScaleBar(length=length / (pixel_size * _MICRO), label=label)
+    axis = "" if pixel_size.is_square else " (x)"
+    return ScaleBar(length=length / pixel, label=f"{label}{axis}")
 
 
-def limits_of(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the values that are shown black and white; NaN and infinity are left out."""
+def limits_of(values: NDArray[Any], *, is_inverted: bool = False) -> tuple[float, float]:
+    """Return the values that are shown black and white; NaN and infinity are left out.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+    is_inverted : bool
+        Whether high values are black.
+    """
     finite = np.asarray(values, dtype=np.float64)
     finite = finite[np.isfinite(finite)]
     if not finite.size:
@@ -69,7 +79,7 @@ def limits_of(values: NDArray[Any]) -> tuple[float, float]:
     low, high = np.percentile(finite, (_LOW, _HIGH))
     if high <= low:
         low, high = float(finite.min()), float(finite.max())
-    return float(low), float(high)
+    return (float(high), float(low)) if is_inverted else (float(low), float(high))
 
 
 def stored_limits(values: NDArray[Any]) -> tuple[float, float] | None:
@@ -87,8 +97,8 @@ def stored_limits(values: NDArray[Any]) -> tuple[float, float] | None:
 
 
 def gray(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Return values as gray levels from 0 to 255; NaN is black."""
-    span = high - low if high > low else 1.0
+    """Return values as gray levels from 0 to 255; NaN is black, and `low` may be above `high`."""
+    span = (high - low) or 1.0
     with np.errstate(invalid="ignore"):
         scaled = (np.asarray(values, dtype=np.float32) - low) * (255.0 / span)
     return np.nan_to_num(np.clip(scaled, 0, 255), nan=0.0).astype(np.uint8)

@@ -18,6 +18,8 @@ _FACTORS = {
     **dict.fromkeys(("um", "µm", "μm"), 1e-6),
     **dict.fromkeys(("nanometers", "nanometres", "nm"), 1e-9),
 }
+# Difference of width and height of a pixel that rounding explains, as a share.
+_SQUARE = 0.01
 
 
 @attrs.frozen(kw_only=True)
@@ -35,6 +37,11 @@ class PixelSize:
     x: float
     y: float
     origin: str
+
+    @property
+    def is_square(self) -> bool:
+        """Return whether width and height are the same but for rounding."""
+        return abs(self.x - self.y) <= _SQUARE * self.x
 
 
 def metres(value: float, unit: str) -> float | None:

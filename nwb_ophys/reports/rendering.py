@@ -213,6 +213,13 @@ def _movie(movie: MovieFacts, pixels: int) -> _Shown:
         if len(statistics.frame_shape) == 3 and statistics.frame_shape[2] > MOST_PLANES:
             noun = "colours" if movie.is_coloured else "planes"
             notes.append(f"{MOST_PLANES} of {statistics.frame_shape[2]} {noun} are shown.")
+    if figures and movie.scaling.is_inverted:
+        notes.append(
+            "Its conversion is negative: pictures show the highest stored values black, as they "
+            "are the lowest of the converted ones."
+        )
+    if figures and movie.pixel_size is not None and not movie.pixel_size.is_square:
+        notes.append("Its pixels are not square, but are shown so: the scale bar holds along x.")
     return _Shown(
         facts=movie, figures=tuple(figures), rows=tuple(movie_rows(movie)), notes=tuple(notes)
     )
@@ -229,8 +236,7 @@ def movie_rows(movie: MovieFacts) -> list[tuple[str, str]]:
     if movie.plane:
         rows.append(("imaging plane", movie.plane.rpartition("/")[2]))
     if movie.shape:
-        noun = "volumes" if movie.is_volumetric else "frames"
-        rows.append((noun, in_digits(movie.shape[0])))
+        rows.append((f"{movie.noun}s", in_digits(movie.shape[0])))
         axes = f"x, y{', z' * movie.is_volumetric}{', colours' * movie.is_coloured}"
         rows.append(("size of each", f"{in_sizes(movie.shape[1:])} ({axes})"))
         rows.append(("pixels", movie.dtype))
@@ -251,17 +257,24 @@ def movie_rows(movie: MovieFacts) -> list[tuple[str, str]]:
 
 def _rows_of_times(times: StreamTimes) -> list[tuple[str, str]]:
     rate = "unknown" if times.rate is None else f"{times.rate:.6g} Hz"
+    if times.rate is None and times.stated_rate is not None:
+        rate = f"{times.stated_rate:g} Hz, which is not above 0"
     origin = " (median step of timestamps)" if times.has_timestamps and times.rate else ""
     rows = [("rate", f"{rate}{origin}")]
     if times.start is not None and times.end is not None:
         rows.append(("time", f"{duration(times.end - times.start)}, from {at_time(times.start)}"))
     if times.has_timestamps:
-        lost = f"{times.num_missing} in {times.num_gaps} gaps" if times.num_gaps else "none"
+        gaps = counted(times.num_gaps, "gap")
+        lost = f"{in_digits(times.num_missing)} in {gaps}, unless these are pauses"
+        lost = lost if times.num_gaps else "none"
         odd = times.num_times_unknown + times.num_backward
         but = f", but {odd} timestamps are not known or not in order" if odd else ""
         rows.append(("dropped frames", f"{lost} (steps of more than 1.5 median steps){but}"))
     else:
-        states = "nothing states the times" if times.rate is None else "a rate states the times"
+        states = "a rate states the times"
+        if times.rate is None:
+            is_stated = times.stated_rate is not None
+            states = "its rate gives no times" if is_stated else "nothing states the times"
         rows.append(("dropped frames", f"not known: {states}"))
     return rows
 
@@ -272,10 +285,12 @@ def _rows_of_pixels(movie: MovieFacts) -> list[tuple[str, str]]:
         return []
     total, is_whole = found.num_pixels_read, found.every == 1
     of = "" if is_whole else " of those read"
-    rows = [("zero pixels", f"{_share(found.num_zero, total)}{of}")]
+    zero, saturated = "zero pixels", f"saturated pixels (value {found.saturation_value})"
+    if movie.scaling.is_inverted and movie.dtype.startswith("uint"):
+        zero, saturated = "brightest pixels (value 0)", f"pixels of value {found.saturation_value}"
+    rows = [(zero, f"{_share(found.num_zero, total)}{of}")]
     if found.saturation_value is not None:
-        label = f"saturated pixels (value {found.saturation_value})"
-        rows.append((label, f"{_share(found.num_saturated, total)}{of}"))
+        rows.append((saturated, f"{_share(found.num_saturated, total)}{of}"))
     if found.num_not_finite:
         rows.append(("NaN or infinite pixels", f"{_share(found.num_not_finite, total)}{of}"))
     # All frames are compared while a file is written.

@@ -12,7 +12,7 @@ from nwb_ophys.errors import counted
 from nwb_ophys.reports.charts import TraceRow, histogram, image_chart, trace_stack
 from nwb_ophys.reports.figures import Figure
 from nwb_ophys.reports.outlines import svg_path
-from nwb_ophys.reports.pictures import gray, picture, png_uri, reduced, scale_bar
+from nwb_ophys.reports.pictures import gray, limits_of, picture, png_uri, reduced, scale_bar
 from nwb_ophys.reports.segmentation import Outlines, Segmentation
 from nwb_ophys.reports.series import as_image
 from nwb_ophys.reports.timing import StreamTimes
@@ -45,7 +45,7 @@ def outline_figures(
     share = most_pixels // max(len(table.outlines), 1)
     for outlines in table.outlines:
         image = _image_below(table, outlines)
-        size = None if backdrop is None else backdrop.pixel_width
+        size = None if backdrop is None else backdrop.pixel_size
         where = (
             "" if outlines.plane is None else f", plane {outlines.plane + 1} of {table.num_planes}"
         )
@@ -53,9 +53,11 @@ def outline_figures(
         num_rois = sum(map(bool, outlines.loops))
         shapes, every = outline_shapes(table, outlines, most_bytes // len(table.outlines))
         title = f"Outlines of {counted(num_rois, 'ROI')} of {table.name} over {over}{where}"
+        is_inverted = backdrop is not None and backdrop.is_inverted
         content = picture(
             image,
             title,
+            limits=limits_of(image, is_inverted=is_inverted),
             bar=scale_bar(image.shape[1], size),
             overlay=shapes,
             most_pixels=max(share, 1 << 14),
@@ -125,7 +127,8 @@ def size_figure(table: Segmentation) -> Figure | None:
         return None
     counts, edges = size_bins(sizes)
     noun = "voxels" if table.num_planes > 1 else "pixels"
-    content = histogram(counts, edges, "Sizes of masks", f"size of the mask ({noun})", "ROIs")
+    label = f"size of the mask ({noun})"
+    content = histogram(counts, edges, "Sizes of masks", label, "ROIs", are_whole=True)
     caption = (
         f"Sizes of {counted(len(sizes), 'mask')}: median {np.median(sizes):g}, from "
         f"{sizes.min()} to {sizes.max()} {noun}."
@@ -219,11 +222,13 @@ def _examples(
     table = tables.get(traces.table or "")
     rows = []
     is_broken = np.diff(traces.samples, prepend=traces.samples[:1]) > 1
+    are_times = isinstance(traces.times, StreamTimes) and traces.times.are_known
+    gaps = traces.times.gaps if are_times else ()  # type: ignore[union-attr]
     for column, values in traces.examples:
         shown = values.astype(np.float64)
         shown[is_broken] = np.nan
         name, css = _named(traces, table, column)
-        rows.append(TraceRow(label=name, css=css, times=times, values=shown))
+        rows.append(TraceRow(label=name, css=css, times=times, values=shown, gaps=gaps))
     content = trace_stack(rows, f"Examples of {traces.name}", label)
     best = traces.signal_to_noise[[column for column, _ in traces.examples]]
     caption = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,17 +117,18 @@ def _thumbnail(report: Report, tables: list[Segmentation]) -> str:
     from nwb_ophys.reports.pictures import gray, limits_of, png_uri, reduced
 
     means = [
-        getattr(each.statistics, "mean", None)
+        (getattr(each.statistics, "mean", None), each.scaling.is_inverted)
         for each in report.movies
         if isinstance(each, MovieFacts)
     ]
-    means += [each.backdrop.image for each in tables if each.backdrop is not None]
-    mean = next((each for each in means if each is not None), None)
+    backdrops = [each.backdrop for each in tables if each.backdrop is not None]
+    means += [(each.image, each.is_inverted) for each in backdrops]
+    mean, is_inverted = next((each for each in means if each[0] is not None), (None, False))
     if mean is None:
         return ""
     image = as_image(mean, mean.shape[2] // 2 if mean.ndim == 3 else None)
     small, _ = reduced(image, _THUMBNAIL_PIXELS)
-    return png_uri(gray(small, *limits_of(small)))
+    return png_uri(gray(small, *limits_of(small, is_inverted=is_inverted)))
 
 
 def version_of(path: Path) -> list[Any]:
@@ -138,10 +141,21 @@ def version_of(path: Path) -> list[Any]:
     """
     if is_url(path):
         return [__version__]
-    found = path.stat()
-    inner = [each for each in (path / ".zattrs", path / "zarr.json") if each.is_file()]
-    times = [each.stat().st_mtime_ns for each in inner]
-    return [__version__, found.st_size, found.st_mtime_ns, *times]
+    # A change of a chunk of a store leaves the folder of the store as it was.
+    statuses = [path.stat(), *_statuses_within(path)]
+    sizes, times = ([getattr(e, name) for e in statuses] for name in ("st_size", "st_mtime_ns"))
+    return [__version__, len(statuses), sum(sizes), sum(times)]
+
+
+def _statuses_within(path: Path) -> Iterator[os.stat_result]:
+    """Yield the status of everything in a folder; of nothing for a file."""
+    pending = [path] if path.is_dir() else []
+    while pending:
+        with os.scandir(pending.pop()) as found:
+            for each in found:
+                yield each.stat(follow_symlinks=False)
+                if each.is_dir(follow_symlinks=False):
+                    pending.append(Path(each.path))
 
 
 def row_text(row: Row, path: Path) -> str:

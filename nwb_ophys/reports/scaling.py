@@ -25,6 +25,11 @@ class Scaling:
     offset: float = 0.0
 
     @property
+    def is_inverted(self) -> bool:
+        """Return whether the highest stored values are the lowest in the unit."""
+        return self.conversion < 0
+
+    @property
     def in_words(self) -> str:
         """Conversion of the stored values in words; empty if they are in the unit."""
         if (self.conversion, self.offset) == (1.0, 0.0):

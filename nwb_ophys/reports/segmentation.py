@@ -15,7 +15,7 @@ from nwb_ophys.formats.nwb.tables import with_acceptance
 from nwb_ophys.reports.failures import Unreadable, attempt
 from nwb_ophys.reports.masks import FORMS, RoiPixels, form_of, read_pixels
 from nwb_ophys.reports.outlines import Loop, trace_outlines
-from nwb_ophys.reports.pixel_sizes import pixel_size_of
+from nwb_ophys.reports.pixel_sizes import PixelSize, pixel_size_of
 from nwb_ophys.reports.series import MovieFacts
 from nwb_ophys.reports.stored_file import StoredFile
 
@@ -23,6 +23,9 @@ _BACKGROUND = ("background", "neuropil")
 _MOST_PLANES = 6
 _MOST_IMAGES = 12
 _CHANNELS = {"GrayscaleImage": 0, "RGBImage": 3, "RGBAImage": 4}
+# Images of other types, such as the plain type from which these derive, lie in such containers.
+_IMAGE, _CONTAINER = "Image", "Images"
+_EXTERNAL = "ExternalImage"
 _MOST_IMAGE_VALUES = 1 << 24
 _ACCEPTED, _REJECTED = "is_accepted", "is_rejected"
 
@@ -52,13 +55,15 @@ class Backdrop:
     image : numpy.ndarray, shape (columns, rows[, planes])
     origin : str
         What the image is, in words.
-    pixel_width : float or None
-        Width of a pixel in metres.
+    pixel_size : PixelSize or None
+    is_inverted : bool
+        Whether the highest values are the darkest.
     """
 
     image: NDArray[Any]
     origin: str
-    pixel_width: float | None = None
+    pixel_size: PixelSize | None = None
+    is_inverted: bool = False
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -342,19 +347,21 @@ def backdrop_of(
         if each.plane is None or each.plane != plane or isinstance(statistics, Unreadable):
             continue
         if statistics is not None and tuple(statistics.frame_shape) == tuple(field):
-            size = None if each.pixel_size is None else each.pixel_size.x
+            origin = f"the mean of '{each.name}'"
             return Backdrop(
-                image=statistics.mean, origin=f"the mean of '{each.name}'", pixel_width=size
+                image=statistics.mean,
+                origin=origin,
+                pixel_size=each.pixel_size,
+                is_inverted=each.scaling.is_inverted,
             )
     own = [path for path in _picture_paths(file) if _belongs(file, path, table)]
     for path in sorted(own, key=_preference):
         if file.shape(path) == tuple(field):
             found = attempt(path, _picture, file, path)
             if isinstance(found, SummaryPicture):
-                size_of_plane = pixel_size_of(file, None, plane, ())
-                width = None if size_of_plane is None else size_of_plane.x
+                size = pixel_size_of(file, None, plane, ())
                 name = "/".join(path.split("/")[-2:])
-                return Backdrop(image=found.image, origin=f"the image '{name}'", pixel_width=width)
+                return Backdrop(image=found.image, origin=f"the image '{name}'", pixel_size=size)
     return None
 
 
@@ -383,7 +390,9 @@ def _belongs(file: StoredFile, path: str, table: str) -> bool:
 
 
 def _picture_paths(file: StoredFile) -> list[str]:
-    return [path for path in file.of_kind("GrayscaleImage") if path.startswith("processing/")]
+    """Return the paths of gray images in processing modules."""
+    own = (path for path in _image_paths(file) if path.startswith("processing/"))
+    return [path for path in own if not _channels_of(file, path)]
 
 
 def _image_paths(file: StoredFile) -> list[str]:
@@ -394,7 +403,23 @@ def _image_paths(file: StoredFile) -> list[str]:
         group = path.partition("/")[0]
         return places.index(group) if group in places else len(places)
 
-    return sorted(file.of_kind(*_CHANNELS), key=rank)
+    return sorted((path for path in file.objects if _is_image(file, path)), key=rank)
+
+
+def _is_image(file: StoredFile, path: str) -> bool:
+    """Return whether a dataset is an image of any type, also of an extension."""
+    if not file.is_dataset(path):
+        return False
+    kind = file.kind(path)
+    is_contained = file.kind(path.rpartition("/")[0]) == _CONTAINER
+    return kind in _CHANNELS or (is_contained and kind.endswith(_IMAGE))
+
+
+def _channels_of(file: StoredFile, path: str) -> int:
+    """Return the number of channels of an image, 0 for a gray one: by its type, else its shape."""
+    shape = file.shape(path) or ()
+    by_shape = shape[2] if len(shape) == 3 and shape[2] in _CHANNELS.values() else 0
+    return _CHANNELS.get(file.kind(path), by_shape)
 
 
 def summary_pictures(file: StoredFile) -> list[SummaryPicture | Unreadable]:
@@ -410,12 +435,16 @@ def pictures_left_out(file: StoredFile) -> list[str]:
 
 def _picture(file: StoredFile, path: str) -> SummaryPicture:
     shape = file.shape(path) or ()
-    channels = _CHANNELS[file.kind(path)]
+    channels = _channels_of(file, path)
+    if file.kind(path) == _EXTERNAL:
+        raise ValueError(f"Its pixels are in the file '{file.value(path)}', which is not read.")
     if 0 in shape:
         raise ValueError(f"It has no pixels: its shape is {shape}.")
     if shape[2:] != ((channels,) if channels else ()) or math.prod(shape) > _MOST_IMAGE_VALUES:
         axes = f"two axes and {channels} channels" if channels else "two axes"
         raise ValueError(f"Its shape is {shape}; an image that is shown has {axes}.")
+    if lacking := file.lacking(path):
+        raise ValueError(lacking)
     image = np.asarray(file.value(path))
     if image.dtype.kind not in "biuf":
         raise ValueError(f"Its values are {image.dtype}; an image has integers or floats.")

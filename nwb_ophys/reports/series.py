@@ -17,7 +17,6 @@ from nwb_ophys.reports.scaling import Scaling, scaling_of
 from nwb_ophys.reports.statistics import MovieStatistics, movie_statistics
 from nwb_ophys.reports.stored_file import StoredFile
 from nwb_ophys.reports.timing import StreamTimes, stream_times
-from nwb_ophys.storage import check_complete
 
 _IMAGES = ("ImageSeries", "PhotonSeries", "OpticalSeries", "ImageMaskSeries")
 _MOST_FILES = 20
@@ -67,6 +66,11 @@ class MovieFacts:
     def name(self) -> str:
         """Name of the series, the last part of its path."""
         return self.path.rpartition("/")[2]
+
+    @property
+    def noun(self) -> str:
+        """Word for a sample of the movie."""
+        return "volume" if self.is_volumetric else "frame"
 
     @property
     def is_volumetric(self) -> bool:
@@ -139,7 +143,7 @@ def gather_movie(
         num_external_files=len(names),
         times=attempt(path, stream_times, file, path),
         statistics=statistics,
-        lacking=_lacking(file, data) if has_frames else "",
+        lacking=file.lacking(data) if has_frames and data is not None else "",
     )
 
 
@@ -151,15 +155,6 @@ def _check_frames(file: StoredFile, path: str) -> None:
     if shape is None or len(shape) not in _NUM_AXES:
         stated = "are empty" if shape is None else f"have the shape {shape}"
         raise CorruptSourceError(f"Its data {stated}; those of a movie have three or four axes.")
-
-
-def _lacking(file: StoredFile, data: str | None) -> str:
-    """Return the parts of a movie that were never written, as a sentence."""
-    try:
-        check_complete(file.root[data])
-    except CorruptSourceError as error:
-        return str(error)
-    return ""
 
 
 def _texts(value: Any) -> list[str]:

@@ -16,10 +16,15 @@ from typing import Any
 import attrs
 import numpy as np
 
-from nwb_ophys.errors import CorruptSourceError, MissingPackageError, as_sentence
+from nwb_ophys.errors import (
+    CorruptSourceError,
+    MissingPackageError,
+    OutsideFolderError,
+    as_sentence,
+)
 from nwb_ophys.outside import reading_from
 from nwb_ophys.reports.places import existing
-from nwb_ophys.storage import NO_BACKEND, backend_of_path
+from nwb_ophys.storage import NO_BACKEND, backend_of_path, check_complete
 from nwb_ophys.storage.backends.base import Backend
 from nwb_ophys.storage.sources import Source
 from nwb_ophys.storage.stored_objects import StoredObject, plain, reason_of
@@ -139,6 +144,17 @@ class StoredFile:
         """Return the values of a dataset in a group; None if there is none."""
         return self.value(self.member(path, name))
 
+    def lacking(self, path: str) -> str:
+        """Return the parts of a dataset that were never written, as a sentence; empty if none are.
+
+        Readers get fill values in their place.
+        """
+        try:
+            check_complete(self.root[path])
+        except CorruptSourceError as error:
+            return str(error)
+        return ""
+
     def source(self, path: str) -> Source:
         """Return a dataset as a source, whose chunks are checked before they are decoded."""
         return self.storage.checked_source(self.root[path])
@@ -189,7 +205,7 @@ def _root_of(storage: Backend, path: Path) -> Iterator[Any]:
         try:
             manager = storage.open_root(path)
             root = manager.__enter__()
-        except (MissingPackageError, CorruptSourceError):
+        except (MissingPackageError, CorruptSourceError, OutsideFolderError):
             raise
         except Exception as error:  # of the backend, about a damaged file
             raise CorruptSourceError(

@@ -36,9 +36,9 @@ class StreamTimes:
     start, end : float or None
         Time of the first and the last sample, in s; None where they are not known.
     stated_rate : float or None
-        Rate that the file states, in Hz.
+        Rate that the file states, in Hz; a finite number, which may be 0 or below.
     rate : float or None
-        The same, or that of the median step of the timestamps.
+        The same if it is above 0, or that of the median step of the timestamps.
     has_timestamps : bool
     num_times, num_times_read : int
         Number of timestamps, and of those that were read: the first 8 million, and the last one.
@@ -49,13 +49,15 @@ class StreamTimes:
     num_missing : int
         Samples that the gaps would hold.
     gaps : tuple of (float, float)
-        The first gaps, from sample to sample, in s.
+        The longest gaps, from sample to sample, in s, in their order.
     jitter : float or None
         Standard deviation of the steps that are no gaps, in s.
     plane : str or None
         Path of the imaging plane of the stream.
     timestamps : numpy.ndarray or None
         In s, float64.
+    lacking : str
+        Timestamps that were never written, as a sentence; empty if there are none.
     """
 
     path: str
@@ -76,6 +78,7 @@ class StreamTimes:
     jitter: float | None = None
     plane: str | None = None
     timestamps: NDArray[np.float64] | None = None
+    lacking: str = ""
 
     @property
     def name(self) -> str:
@@ -169,8 +172,9 @@ def stream_times(file: StoredFile, path: str) -> StreamTimes:
     plane = _plane_of(file, path)
     times = file.member(path, "timestamps")
     if times is None:
-        start, rate = _number(file.value(start_path)), file.attribute(start_path or "", "rate")
-        rate = None if rate is None or not math.isfinite(rate) or rate <= 0 else float(rate)
+        start = _number(file.value(start_path))
+        stated_rate = _number(file.attribute(start_path or "", "rate"))
+        rate = stated_rate if stated_rate is not None and stated_rate > 0 else None
         ends = start is not None and rate is not None and num_samples
         return StreamTimes(
             path=path,
@@ -178,7 +182,7 @@ def stream_times(file: StoredFile, path: str) -> StreamTimes:
             num_samples=num_samples,
             start=start,
             end=start + (num_samples - 1) / rate if ends else None,  # type: ignore[operator]
-            stated_rate=rate,
+            stated_rate=stated_rate,
             rate=rate,
             plane=plane,
         )
@@ -208,6 +212,7 @@ def _of_timestamps(
     step = float(np.median(known)) if len(known) else 0.0
     is_gap = (steps > GAP_STEPS * step) if step > 0 else np.zeros(len(steps), bool)
     places = np.flatnonzero(is_gap)
+    longest = np.sort(places[np.argsort(-steps[places], kind="stable")[:_MOST_GAPS]])
     usual = known[~is_gap[np.isfinite(steps)]]
     return StreamTimes(
         path=path,
@@ -223,12 +228,11 @@ def _of_timestamps(
         num_gaps=len(places),
         num_backward=int((steps <= 0).sum()),
         num_missing=int(np.round(steps[is_gap] / step - 1).sum()) if len(places) else 0,
-        gaps=tuple(
-            (float(values[place]), float(values[place + 1])) for place in places[:_MOST_GAPS]
-        ),
+        gaps=tuple((float(values[place]), float(values[place + 1])) for place in longest),
         jitter=float(usual.std()) if len(usual) else None,
         plane=plane,
         timestamps=values if len(values) == length else None,
+        lacking=file.lacking(times),
     )
 
 
@@ -276,7 +280,13 @@ def _marks(stream: StreamTimes, streams: Sequence[StreamTimes], file: StoredFile
         yield f"It has {stream.num_samples} samples, but {stream.num_times} timestamps."
     is_timed = stream.num_times > 0 or stream.rate is not None
     if stream.kind != _INTERVALS and stream.num_samples > 1 and not is_timed:
-        yield "Neither a rate nor timestamps state when its samples were taken."
+        yield (
+            "Neither a rate nor timestamps state when its samples were taken."
+            if stream.stated_rate is None
+            else f"It states a rate of {stream.stated_rate:g} Hz, which gives its samples no times."
+        )
+    if stream.lacking:
+        yield stream.lacking
     plane = stream.plane
     planned = None if plane is None else file.member_value(plane, "imaging_rate")
     if _differ(stream.rate, planned):
@@ -304,12 +314,12 @@ def _against_movie(
         each
         for each in streams
         if each.plane == stream.plane and file.member(each.path, "imaging_plane")
-        # Frames in other files may be any number.
-        if each.num_samples or not file.member(each.path, "external_file")
+        # Frames in other files may be any number, and a series without frames is of no traces.
+        if each.num_samples
     ]
     if not movies or any(_agree(stream, each) for each in movies):
         return
-    movie = movies[0]
+    movie = next((each for each in movies if each.num_samples == stream.num_samples), movies[0])
     if stream.num_samples != movie.num_samples:
         yield (
             f"It has {stream.num_samples} samples, '{movie.name}' on the same plane "

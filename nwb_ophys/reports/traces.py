@@ -63,6 +63,9 @@ class TraceSet:
         Columns with the highest ratio, best first, with their values.
     num_not_finite : int
         Values among those read that are NaN or infinite.
+    lacking : str
+        Parts that were never written, in whose place fill values are read, as a sentence; empty
+        if there are none.
     """
 
     path: str
@@ -80,6 +83,7 @@ class TraceSet:
     samples_per_bin: int
     examples: tuple[tuple[int, NDArray[Any]], ...]
     num_not_finite: int
+    lacking: str = ""
 
     @property
     def name(self) -> str:
@@ -144,6 +148,7 @@ def gather_traces(file: StoredFile, path: str) -> TraceSet:
         samples_per_bin=per_bin,
         examples=tuple((int(each), values[:, each].copy()) for each in best),
         num_not_finite=int(values.size - np.isfinite(values).sum()),
+        lacking=file.lacking(data),
     )
 
 

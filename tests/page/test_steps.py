@@ -157,6 +157,23 @@ def test_wrong_values_are_answered_beside_their_fields(browser, root):
     assert list(root.iterdir()) == [root / "M7"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("stub", "few"), ("photon_series_type", "ThreePhotonSeries")]
+)
+def test_wrong_conversion_options_are_answered_beside_their_fields(browser, root, key, value):
+    """Fault: the recording was closed, with the answer apart from the field."""
+    browser.choose(_movie(root / "M7"))
+    browser.act("option", key="sampling_frequency", value="30")
+    browser.act("option", key=key, value=value)
+    work = browser.wait()
+    assert work.errors == {}
+    page = browser.get("/contents").text
+    assert f"{key} is" in _between(page, key)
+    assert value in _between(page, key)
+    browser.act("option", key=key, value="")
+    assert browser.wait().survey["faults"] == {}
+
+
 def test_unknown_options_and_formats_are_refused(browser, root):
     browser.choose(_movie(root / "M7"))
     assert browser.act("option", key="__class__", value="1").status_code == 422

@@ -10,7 +10,9 @@ import shutil
 
 import numpy as np
 import pytest
-from tests_of_reports import Made
+import zarr
+from hdmf_zarr.nwb import NWBZarrIO
+from tests_of_reports import Made, write_session
 
 from nwb_ophys.cli import main
 from nwb_ophys.errors import OutputExistsError
@@ -75,6 +77,20 @@ def test_pages_of_files_that_have_not_changed_are_kept(dataset, monkeypatch):
     os.utime(path, (1, 1))
     with pytest.raises(TypeError):
         write_index(dataset)
+
+
+def test_pages_of_stores_with_a_changed_chunk_are_written_again(tmp_path):
+    """Fault: a change within a store leaves its folder as it was, and the old page was kept."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    path = folder / "a.nwb.zarr"
+    write_session(path, io=NWBZarrIO)
+    (before,) = write_index(folder)[1]
+    assert write_index(folder)[1] == (before,)
+    movie = zarr.open(str(path), "r+")["acquisition/Movie/data"]
+    movie[:] = np.broadcast_to(np.arange(18, dtype=np.uint16), movie.shape)
+    (after,) = write_index(folder)[1]
+    assert after.thumbnail != before.thumbnail
 
 
 def test_files_of_others_are_kept(dataset):

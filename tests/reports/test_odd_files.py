@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import io
+import json
 import os
 import re
 import shlex
@@ -16,15 +17,16 @@ import h5py
 import numpy as np
 import pynwb
 import pytest
+from hdmf_zarr.nwb import NWBZarrIO
 from pynwb.base import Images
 from pynwb.image import GrayscaleImage, ImageSeries, RGBAImage, RGBImage
 from pynwb.ophys import Fluorescence, ImageSegmentation, OpticalChannel, RoiResponseSeries
 from tests_of_reports import write_session
 
-from nwb_ophys import write_report
+from nwb_ophys import verify, write_report
 from nwb_ophys.cli import main
 from nwb_ophys.editing import edit_metadata
-from nwb_ophys.errors import CorruptSourceError, OutputError
+from nwb_ophys.errors import CorruptSourceError, OutputError, OutsideFolderError, SourceError
 from nwb_ophys.inspection import inspect_file
 from nwb_ophys.reports import timing as timing_module
 from nwb_ophys.reports.charts import tick_labels
@@ -729,3 +731,176 @@ def test_a_file_of_version_1_is_named(tmp_path):
         file["nwb_version"] = b"NWB-1.0.2"
     with pytest.raises(CorruptSourceError, match="is an NWB file of version 1"):
         gather_report(tmp_path / "old.nwb", inspection=Unchecked())
+
+
+def test_images_of_the_plain_type_are_shown_and_lie_below_outlines(author):
+    gray, rgb = np.arange(COLUMNS * ROWS).reshape(COLUMNS, ROWS), np.zeros((5, 4, 3), np.uint8)
+    author.add_table()
+    author.add_images(GrayscaleImage(name="maximum", data=gray), RGBImage(name="colours", data=rgb))
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        for name in ("maximum", "colours"):
+            file[f"processing/ophys/Summary/{name}"].attrs["neurodata_type"] = "Image"
+    report = report_of(author.path)
+    shown = {each.path.rpartition("/")[2]: each.image for each in report.pictures}
+    np.testing.assert_array_equal(shown["maximum"], gray)
+    assert shown["colours"].shape == (5, 4, 3)
+    assert report.tables[0].backdrop.origin == "the image 'Summary/maximum'"
+
+
+def test_images_in_other_files_are_named(usual):
+    with h5py.File(usual, "r+") as file:
+        group = file.create_group("processing/ophys/Summary")
+        group.attrs["neurodata_type"] = "Images"
+        group["brain"] = "brain.png"
+        group["brain"].attrs["neurodata_type"] = "ExternalImage"
+    (found,) = report_of(usual).pictures
+    assert found.reason == "Its pixels are in the file 'brain.png', which is not read."
+
+
+@pytest.mark.parametrize("name", ["data", "timestamps"])
+def test_parts_of_traces_that_were_never_written_are_named(author, name):
+    author.add_movie()
+    author.add_traces(author.add_table(), timestamps=np.arange(NUM_FRAMES) / 10)
+    author.report()
+    with h5py.File(author.path, "r+") as file:
+        whole = file[f"{RAW}/{name}"][()]
+        attributes = dict(file[f"{RAW}/{name}"].attrs)
+        del file[f"{RAW}/{name}"]
+        made = file.create_dataset(
+            f"{RAW}/{name}", whole.shape, whole.dtype, chunks=(10, *whole.shape[1:])
+        )
+        made[:20] = whole[:20]
+        made.attrs.update(attributes)
+    assert "lacks 1 of 3 chunks, positions 20 to 29" in text_of(report_of(author.path))
+
+
+def test_images_that_were_never_written_are_named(author):
+    author.add_images(GrayscaleImage(name="mean", data=np.ones((8, 6))))
+    author.report()
+    path = "processing/ophys/Summary/mean"
+    with h5py.File(author.path, "r+") as file:
+        attributes = dict(file[path].attrs)
+        del file[path]
+        file.create_dataset(path, (8, 6), "f8", chunks=(8, 6)).attrs.update(attributes)
+    (found,) = report_of(author.path).pictures
+    assert "never written" in found.reason
+
+
+@pytest.mark.parametrize("rate", [0.0, -10.0])
+def test_a_rate_that_is_not_above_zero_is_stated(usual, rate):
+    with h5py.File(usual, "r+") as file:
+        file["acquisition/Movie/starting_time"].attrs["rate"] = rate
+    text = " ".join(text_of(report_of(usual)).split())
+    assert f"rate {rate:g} Hz, which is not above 0" in text
+    assert f"It states a rate of {rate:g} Hz, which gives its samples no times." in text
+
+
+def test_image_masks_of_another_size_than_the_movie_are_named(author):
+    author.add_movie()
+    author.add_table([np.eye(ROWS, COLUMNS)], form="image_mask")
+    text = text_of(author.report())
+    assert "have 18 × 24 pixels (x, y), but the field 24 × 18." in text
+
+
+def test_traces_are_compared_with_the_movie_of_as_many_frames(author):
+    author.add_movie(MOVIE[:0], name="Begun")
+    author.add_movie(MOVIE[:7], name="Calibration")
+    author.add_movie(name="Session", timestamps=100 + np.arange(NUM_FRAMES) / 10)
+    author.add_traces(author.add_table())
+    (marks,) = author.report().timing.marks.values()
+    assert marks == ("Its times differ from those of 'Session' on the same plane.",)
+
+
+@pytest.mark.parametrize(("spacing", "label"), [((2.0, 2.0), "10 µm"), ((2.0, 3.0), "10 µm (x)")])
+def test_the_scale_bar_of_pixels_that_are_not_square_names_its_axis(author, spacing, label):
+    author.plane.grid_spacing = np.array(spacing) * 1e-6
+    author.add_movie()
+    author.add_table()
+    page = render_report(author.report())
+    bars = re.findall(r'<g class="bar">.*?<text[^>]*>([^<]*)</text>', page)
+    assert bars == [label] * 4
+    assert ("Its pixels are not square" in page) is (label != "10 µm")
+
+
+def test_pictures_of_a_negative_conversion_show_the_light(author):
+    light = MOVIE.astype(np.float64).mean(axis=0).T
+    inverted = (65535 - MOVIE).astype(np.uint16)
+    series = {"imaging_plane": author.plane, "unit": "n.a.", "rate": 10.0}
+    author.nwbfile.add_acquisition(
+        pynwb.ophys.TwoPhotonSeries(
+            name="Movie", data=inverted, conversion=-1.0, offset=65535.0, **series
+        )
+    )
+    author.add_table()
+    report = author.report()
+    page = render_report(report)
+    uris = re.findall(r"data:image/png;base64,([^\"&]*)", page)
+    shown = [np.asarray(_opened_png(uri)).astype(float) for uri in uris]
+    pictures = [each for each in shown if each.shape == light.shape]
+    # The thumbnail, the mean, the minimum, the standard deviation, and what lies below outlines.
+    for number in (0, 1, 4):
+        assert np.corrcoef(pictures[number].ravel(), light.ravel())[0, 1] > 0.9
+    text = " ".join(text_of(report).split())
+    assert "Minimum of 30 frames" in text
+    assert "brightest pixels (value 0)" in text
+    assert "saturated" not in text
+
+
+def _opened_png(uri):
+    from PIL import Image
+
+    return Image.open(io.BytesIO(base64.b64decode(uri)))
+
+
+def test_lines_are_interrupted_at_gaps_and_gaps_may_be_pauses(author):
+    times = np.arange(NUM_FRAMES) / 10
+    times[20:] += 100
+    author.add_movie(timestamps=times)
+    author.add_traces(author.add_table(), timestamps=times)
+    report = author.report()
+    lines = re.findall(r'<path class="line[^"]*" d="([^"]*)"', render_report(report))
+    assert [line.count("M") for line in lines] == [2, 2, 2, 2]
+    assert "1\u202f000 in 1 gap, unless these are pauses" in text_of(report)
+
+
+def test_of_many_gaps_the_longest_are_drawn(author, monkeypatch):
+    monkeypatch.setattr(timing_module, "_MOST_GAPS", 2)
+    times = np.arange(NUM_FRAMES) / 10
+    for number, pause in ((5, 1), (10, 7), (20, 2), (25, 9)):
+        times[number:] += pause
+    author.add_movie(timestamps=times)
+    (stream,) = author.report().timing.streams
+    assert stream.gaps == ((times[9], times[10]), (times[24], times[25]))
+
+
+def test_volumes_are_not_called_frames(author):
+    author.add_movie(np.arange(20 * 6 * 5 * 3, dtype=np.uint16).reshape(20, 6, 5, 3))
+    text = " ".join(text_of(author.report()).split())
+    assert "Mean of 20 volumes, plane 1 of 3" in text
+    assert "Mean of each volume, of 20 volumes." in text
+
+
+def test_numbers_of_rois_are_whole(author):
+    author.add_table()
+    page = render_report(author.report())
+    chart = page[page.index("Sizes of masks") :].partition("</svg>")[0]
+    ticks = re.findall(r'class="tick"[^>]*>([^<]*)<', chart)
+    assert ticks == ["0", "1", "2", "1", "2"]
+
+
+def test_a_store_that_leads_to_another_asks_for_the_folder(tmp_path):
+    """Fault: a class of errors was named, and the advised option of verify was ignored."""
+    for name in ("raw", "processed"):
+        write_session(tmp_path / f"{name}.nwb.zarr", io=NWBZarrIO)
+    path, other = tmp_path / "processed.nwb.zarr", tmp_path / "raw.nwb.zarr"
+    link = {"name": "Linked", "source": "../raw.nwb.zarr", "path": "/acquisition/Movie"}
+    (path / ".zmetadata").unlink()
+    (path / "acquisition" / ".zattrs").write_text(json.dumps({"zarr_link": [link]}))
+    for act in (report_of, verify):
+        with pytest.raises(OutsideFolderError, match=r"^The reference .*allow_outside") as raised:
+            act(path)
+        assert str(other) in str(raised.value)
+    assert gather_report(path, allow_outside=[tmp_path], inspection=Unchecked()).num_movies == 1
+    with pytest.raises(SourceError, match="has no record"):
+        verify(path, options={"allow_outside": str(other)})

@@ -69,7 +69,7 @@ def test_the_page_states_the_numbers(page, made):
     assert "valid NWB" in text
     assert "ready for DANDI" in text
     assert "3 (0.0114 %)" in text  # saturated pixels
-    assert "2 in 1 gaps" in text
+    assert "2 in 1 gap, unless these are pauses" in text
     assert "3 accepted, 2 rejected" in text
     assert "median 4, from 1 to 24 pixels" in text
     assert made.path.name in text

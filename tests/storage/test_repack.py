@@ -24,6 +24,7 @@ from nwb_ophys import (
 )
 from nwb_ophys.errors import (
     ArgumentError,
+    CorruptSourceError,
     OutputError,
     OutputExistsError,
     SourceError,
@@ -119,6 +120,22 @@ def test_references_are_read_from_zarr(tmp_path):
     back = repack(copy, tmp_path / "c.nwb", backend="hdf5")
     with NWBHDF5IO(str(back), "r") as io:
         assert io.read().electrodes["group"][0].name == "g"
+
+
+@pytest.mark.parametrize("is_attribute", [True, False])
+def test_references_to_deleted_objects_are_named(tmp_path, is_attribute):
+    """Fault: a KeyError that named the address of the object."""
+    source = series(tmp_path / "a.nwb", MOVIE)
+    with h5py.File(source, "a") as file:
+        lost = file.create_group("scratch/lost")
+        if is_attribute:
+            file["scratch"].attrs["owner"] = lost.ref
+        else:
+            file.create_dataset("scratch/owners", data=[lost.ref], dtype=h5py.ref_dtype)
+        del file["scratch/lost"]
+    place = "The attribute 'owner' of '/scratch'" if is_attribute else "'/scratch/owners'"
+    with pytest.raises(CorruptSourceError, match=f"{place} of .* refers to an object that is not"):
+        repack(source, tmp_path / "b.nwb")
 
 
 def test_records_of_references_are_refused_by_zarr_and_named(full, tmp_path):

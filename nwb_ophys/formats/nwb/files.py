@@ -31,9 +31,11 @@ SEARCHED_GROUPS = ("acquisition", "processing", "analysis", "stimulus", "scratch
 """Groups of a file that hold its objects."""
 
 _EXTERNAL = "external_file"
+_CORE = "core"
 _HEADERS = (".zgroup", ".zarray")
 _MOST_LISTED = 5
-_MASKS = ("image_mask", "pixel_mask", "voxel_mask")
+MASKS = ("image_mask", "pixel_mask", "voxel_mask")
+"""Columns of a table that hold masks, of which one is enough."""
 
 
 @attrs.frozen
@@ -130,6 +132,12 @@ def nwb_refusal(path: Path) -> str | None:
             return elsewhere
         lacks = "no masks" if each.kind in TABLES else f"no pixels (shape {each.shape})"
         return f"{start}, but its {each.kind} '{each.name}' has {lacks}; give a file with them."
+    for place, kind in read_nwb(path, _of_extensions) or ():
+        return (
+            f"{start} whose movies or ROIs are of the types of an extension, which are not read: "
+            f"'{place}' is a {kind}. Write them with pynwb as TwoPhotonSeries, OnePhotonSeries or "
+            "PlaneSegmentation."
+        )
     return _linked_elsewhere(path) or (
         f"{start} without a TwoPhotonSeries, OnePhotonSeries or PlaneSegmentation; give a file "
         "that contains one of them."
@@ -173,6 +181,21 @@ def _links_to_files(root: Any) -> list[tuple[str, str, str]]:
         path, group = pending.pop(0)
         found += [(f"{path}/{name}", *target) for name, target in group.targets_in_files()]
         if path.count("/") < _DEPTH:
+            pending += [(f"{path}/{name}", child) for name, child in group.groups()]
+    return found
+
+
+def _of_extensions(root: Any) -> list[tuple[str, str]]:
+    """Return the path and the type of each object of an extension with frames or masks."""
+    found: list[tuple[str, str]] = []
+    pending = [(name, group) for name, group in root.groups() if name in SEARCHED_GROUPS]
+    while pending:
+        path, group = pending.pop(0)
+        attributes = group.attributes()
+        is_own = str(attributes.get("namespace", _CORE)).startswith((_CORE, "hdmf"))
+        if not is_own and (has_pixels(group) or has_masks(group)):
+            found.append((path, f"{attributes.get('neurodata_type')} of {attributes['namespace']}"))
+        elif path.count("/") < _DEPTH:
             pending += [(f"{path}/{name}", child) for name, child in group.groups()]
     return found
 
@@ -290,7 +313,7 @@ def lacks_frames(series: Any) -> bool:
 
 def has_masks(table: Any) -> bool:
     """Return whether a group of a table of ROIs contains masks."""
-    return any(table.shape(mask) is not None for mask in _MASKS)
+    return any(table.shape(mask) is not None for mask in MASKS)
 
 
 def _visit(group: Any, prefix: str, found: list[NwbObject], depth: int) -> None:

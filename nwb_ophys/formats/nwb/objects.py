@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from nwb_ophys.errors import CorruptSourceError, SourceError, error_within, last_reason
-from nwb_ophys.formats.nwb.files import text_of
+from nwb_ophys.formats.nwb.files import MASKS, TABLES, text_of
 from nwb_ophys.metadata import models
 from nwb_ophys.storage import DEFAULT_BACKEND, backend_of_path, get_backend
 from nwb_ophys.timing import usable_rate
@@ -47,6 +47,7 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
             root = io.read_builder()
             _check_columns(path, root)
             _complete_rates(root)
+            _complete_masks(root)
             return io, io.read()
     except ImportError:
         raise
@@ -62,10 +63,9 @@ def open_nwb(path: Path) -> tuple[Any, Any]:
             raise own from error
         is_circle = isinstance(error, RecursionError)
         reason = "Its links lead in a circle." if is_circle else last_reason(error)
-        raise CorruptSourceError(
-            f"'{path}' cannot be read as NWB: {reason} It may be damaged; check it with nwb-ophys "
-            "inspect."
-        ) from error
+        is_whole = "whose schema is not in the file" in reason
+        step = "" if is_whole else " It may be damaged; check it with nwb-ophys inspect."
+        raise CorruptSourceError(f"'{path}' cannot be read as NWB: {reason}{step}") from error
 
 
 def _check_columns(path: Path, group: GroupBuilder) -> None:
@@ -96,6 +96,34 @@ def _complete_rates(group: GroupBuilder) -> None:
             start.set_attribute("rate", float("nan"))
     for inner in group.groups.values():
         _complete_rates(inner)
+
+
+def _complete_masks(group: GroupBuilder) -> None:
+    """Add masks without pixels to tables of ROIs without masks, which pynwb cannot read.
+
+    pynwb and other programs have written such tables; conversions leave them out with a note.
+    """
+    from hdmf.build import DatasetBuilder  # here, as detection imports this module
+
+    kind = text_of(group.attributes.get("neurodata_type"))
+    if kind in TABLES and "id" in group.datasets and not {*MASKS} & {*group.datasets}:
+        name = MASKS[0]
+        masks = np.zeros((len(group.datasets["id"].data), 0, 0), np.float32)
+        group.set_dataset(
+            DatasetBuilder(
+                name,
+                masks,
+                attributes={
+                    "neurodata_type": "VectorData",
+                    "namespace": "hdmf-common",
+                    "description": "No masks.",
+                },
+            )
+        )
+        columns = [text_of(each) for each in np.ravel(group.attributes.get("colnames", ()))]
+        group.set_attribute("colnames", [*columns, name])
+    for inner in group.groups.values():
+        _complete_masks(inner)
 
 
 def rate_of_times(timestamps: Any) -> float | None:

@@ -22,6 +22,10 @@ _KINDS = ("neuropil", "deconvolved", "denoised", "baseline", "background")
 # Kinds that may be taken away from traces, as words for that say.
 _CORRECTIONS = ("neuropil", "baseline", "background")
 _CORRECTED = re.compile("correct|subtract|minus|remov")
+# Names of the relative change of fluorescence, such as that of NeuroConv among plain fluorescence.
+_RELATIVE = re.compile(
+    r"dff|(?:(?<![a-z])d|delta|[\u0394\u03b4\u2206])[\W_]?f[\W_]?(?:over|by)?[\W_]?f?0?(?![a-z])"
+)
 # Corrections of other kinds, after which neuropil is neuropil still.
 _OF_OTHER_KINDS = re.compile(
     r"(?:motion|movement|drift|shift|bleach(?:ing)?)[\W_]*correct(?:ed|ion)?"
@@ -165,7 +169,7 @@ def _kind(series: Any, taken: set[str]) -> str:
     own = [_OF_OTHER_KINDS.sub("", name) for name in names if found in name]
     if found in _CORRECTIONS and any(map(_CORRECTED.search, own)):
         found = "corrected"
-    if type(container).__name__ == "DfOverF" or "dff" in words:
+    if type(container).__name__ == "DfOverF" or _RELATIVE.search(words):
         found = "dff"
     if found not in taken:
         return found
@@ -204,4 +208,10 @@ def _columns_of_all(series: Any, num_rois: int, given_rate: float | None) -> Any
         return TraceView(data, np.argsort(rois).tolist())
     if len(set(rois.tolist())) != len(rois):
         raise CorruptSourceError(f"The traces '{series.name}' name an ROI several times.")
+    warnings.warn(
+        f"{what} are of {len(rois)} of its {num_rois} ROIs. They are written with a column for "
+        "each ROI, NaN for those without a trace.",
+        UserWarning,
+        stacklevel=6,
+    )
     return SpreadTrace(data, rois, num_rois)

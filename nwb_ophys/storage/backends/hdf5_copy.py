@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import h5py
 import numpy as np
 from hdmf.build import DatasetBuilder
 
-from nwb_ophys.errors import SourceError
+from nwb_ophys.errors import CorruptSourceError, SourceError
 from nwb_ophys.storage.backends.hdf5_opening import encoded
 from nwb_ophys.storage.hdmf.internals import settings_of
 from nwb_ophys.storage.named_files import NAMED_FILES, moved_names
@@ -93,9 +94,23 @@ class Hdf5Copy:
         for old, new in self._of_references:
             with_values = np.zeros(old.shape, old.dtype)
             old.id.read(h5py.h5s.ALL, h5py.h5s.ALL, with_values)
-            new.id.write(h5py.h5s.ALL, h5py.h5s.ALL, self._referring(with_values))
+            with self._naming(f"'{old.name}'"):
+                found = self._referring(with_values)
+            new.id.write(h5py.h5s.ALL, h5py.h5s.ALL, found)
         for old, new in self._pairs:
             self._attributes(old, new)
+
+    @contextmanager
+    def _naming(self, place: str) -> Iterator[None]:
+        """Name the place of a reference whose object is not in the file, as after its deletion."""
+        try:
+            yield
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CorruptSourceError(
+                f"{place} of '{self._source.filename}' refers to an object that is not in the "
+                "file: it may have been deleted. Delete what refers to it as well, or copy the "
+                "file again from where it was written."
+            ) from error
 
     def _links(self, old: h5py.Group, new: h5py.Group) -> None:
         for name in old:
@@ -192,7 +207,8 @@ class Hdf5Copy:
             memory_type = h5py.h5t.py_create(stored.dtype)
             stored.read(values, mtype=memory_type)
             if kind.detect_class(h5py.h5t.REFERENCE):
-                values = self._referring(values)
+                with self._naming(f"The attribute '{name}' of '{old.name}'"):
+                    values = self._referring(values)
             made.write(values, mtype=memory_type)
 
     def _referring(self, values: Any) -> Any:

@@ -19,6 +19,7 @@ from nwb_ophys import NwbImagingInterface, NwbSegmentationInterface
 from nwb_ophys.errors import CorruptSourceError, NwbOphysError
 from nwb_ophys.formats.nwb.lost import warn_of_lost
 from nwb_ophys.formats.nwb.sample import write_nwb, write_segmentation_sample
+from nwb_ophys.inspection import inspect_file
 from nwb_ophys.opening import open_recording
 from nwb_ophys.simulation.recording import simulate_recording
 from nwb_ophys.storage import get_backend
@@ -383,3 +384,33 @@ def test_a_file_that_is_refused_is_closed(tmp_path):
 def _movie_and_rois():
     recording = simulate_recording(num_samples=4, num_cells=3)
     return recording.movie, recording
+
+
+def test_an_extension_without_its_schema_is_no_damage(tmp_path):
+    """Fault: its file was said to be damaged."""
+    path = write_nwb(tmp_path / "r.nwb", simulate_recording(num_samples=4).movie)
+    with h5py.File(path, "r+") as file:
+        pose = file.create_group("processing/behavior/Pose")
+        file["processing/behavior"].attrs.update(
+            neurodata_type="ProcessingModule", namespace="core", object_id="a", description="x"
+        )
+        pose.attrs.update(neurodata_type="PoseEstimation", namespace="ndx-of-a-lab", object_id="b")
+    with pytest.raises(
+        CorruptSourceError, match="extension 'ndx-of-a-lab', whose schema"
+    ) as raised:
+        NwbImagingInterface(path)
+    assert "damaged" not in str(raised.value)
+    (finding,) = inspect_file(path)
+    assert "ndx-of-a-lab" in finding.message
+
+
+def test_types_of_an_extension_are_named(tmp_path):
+    """Fault: the file was said to have no movie."""
+    path = write_nwb(tmp_path / "r.nwb", simulate_recording(num_samples=4).movie)
+    with h5py.File(path, "r+") as file:
+        file["acquisition/TwoPhotonSeries"].attrs["neurodata_type"] = "LabSeries"
+        file["acquisition/TwoPhotonSeries"].attrs["namespace"] = "ndx-of-a-lab"
+    with pytest.raises(
+        NwbOphysError, match="'acquisition/TwoPhotonSeries' is a LabSeries of ndx-of-a-lab"
+    ):
+        open_recording(path)

@@ -177,13 +177,26 @@ def test_traces_of_some_rois_and_in_another_order(tmp_path, cells):
     path = write_nwb(tmp_path / "r.nwb", recording=cells)
     add_traces(path, "Neuropil", cells.neuropil[:, [4, 2, 0, 1, 3]], [4, 2, 0, 1, 3])
     add_traces(path, "DfOverF", cells.spikes[:, [3, 1]], [3, 1])
-    interface = NwbSegmentationInterface(path)
+    with pytest.warns(UserWarning, match="'DfOverF/plane0' .*are of 2 of its 5 ROIs.*NaN"):
+        interface = NwbSegmentationInterface(path)
     found = interface.extractor.get_traces_dict()
     np.testing.assert_array_equal(found["neuropil"][:], cells.neuropil)
     expected = np.full_like(cells.spikes, np.nan)
     expected[:, [3, 1]] = cells.spikes[:, [3, 1]]
     np.testing.assert_array_equal(found["dff"][:], expected)
     np.testing.assert_array_equal(found["dff"][3:7, 1], expected[3:7, 1])
+
+
+def test_a_table_without_masks_does_not_cost_the_movie(tmp_path, cells):
+    """Fault: pynwb does not read such a table, and its file was said to be damaged."""
+    movie = np.zeros((20, 32, 58), np.uint16)
+    path = write_nwb(tmp_path / "r.nwb", movie, recording=cells)
+    with h5py.File(path, "a") as file:
+        table = file[f"{TABLES}/PlaneSegmentation"]
+        for name in [each for each in table if "mask" in each]:
+            del table[name]
+        table.attrs["colnames"] = [name for name in table.attrs["colnames"] if name in table]
+    assert nwb_ophys.NwbImagingInterface(path).extractor.get_num_samples() == 20
 
 
 def test_traces_of_other_times_are_told_of(tmp_path, cells):
@@ -215,14 +228,21 @@ def test_units_and_names_are_kept(tmp_path, cells, table):
         ("plane0", "BackgroundSubtracted", "corrected"),
         ("NeuropilCorrectedDff", "Fluorescence", "dff"),
         ("plane0", "Neuropil", "neuropil"),
+        ("DfOverF", "Fluorescence", "dff"),
+        ("df_over_f0", "Fluorescence", "dff"),
+        ("deltaF", "Fluorescence", "dff"),
+        ("\u0394F/F", "Fluorescence", "dff"),
+        ("dF_F", "Fluorescence", "dff"),
+        ("delta_frames", "Fluorescence", "raw"),
+        ("from_pdf_file", "Fluorescence", "raw"),
         ("plane0", "MotionCorrected", "raw"),
         ("Neuropil", "MotionCorrectedFluorescence", "neuropil"),
         ("neuropil_motion_corrected", "Fluorescence", "neuropil"),
         ("neuropil", "CorrectedFluorescence", "neuropil"),
     ],
 )
-def test_traces_without_neuropil_are_no_neuropil(series, container, kind):
-    """Fault: neuropil in a container of movies after motion correction was "corrected" traces."""
+def test_names_tell_the_kinds_of_traces(series, container, kind):
+    """Faults: neuropil after motion correction was "corrected", and NeuroConv's DfOverF raw."""
     one = SimpleNamespace(name=series, parent=SimpleNamespace(name=container))
     assert _kind(one, set()) == kind
 
