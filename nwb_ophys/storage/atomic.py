@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.storage.copying import keep_mode
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.threads import to_the_end
 
@@ -93,7 +94,7 @@ def _place_over(partial: Path, target: Path, before: Identity) -> None:
             "wrote it. Run this again."
         )
     if target.is_file() and partial.is_file():
-        shutil.copymode(target, partial)
+        keep_mode(target, partial)
     if partial.is_file() and not target.is_dir():
         partial.replace(target)
     elif not _renamed(partial, target, _EXCHANGE):

@@ -1,0 +1,95 @@
+"""File systems on which this user sets no permissions and no times, such as shares of a NAS."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+import numpy as np
+import pytest
+from pynwb import TimeSeries
+
+from nwb_ophys import edit_metadata, write_nwbfile
+from nwb_ophys.storage import WriteOptions, append_to_nwbfile
+from nwb_ophys.storage.text_files import kind_with, write_text
+
+from .conftest import VALUES, new_file, read
+
+A, B = "acquisition/a/data", "acquisition/b/data"
+
+
+def _add(nwbfile):
+    nwbfile.add_acquisition(TimeSeries(name="b", data=VALUES + 1, unit="a", rate=1.0))
+
+
+@pytest.fixture
+def written(target, backend):
+    """A file that was written before."""
+    return write_nwbfile(new_file(a=VALUES), target, backend=backend)
+
+
+@pytest.fixture(params=[errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def refused(request, monkeypatch):
+    """Refuse to set permissions and times, as CIFS does if the share belongs to another user."""
+
+    def refuse(path, *_, **__):
+        raise OSError(request.param, os.strerror(request.param), path)
+
+    for name in ("chmod", "utime"):
+        monkeypatch.setattr(os, name, refuse)
+
+
+def test_a_file_is_replaced(written, backend, refused):
+    """Fault: the conversion ended with "Operation not permitted" when everything was written."""
+    write_nwbfile(new_file(a=VALUES + 1), written, backend=backend, overwrite=True)
+    assert np.array_equal(read(written, A)[0], VALUES + 1)
+
+
+def test_a_file_is_appended_to_in_a_copy(written, refused):
+    append_to_nwbfile(written, _add)
+    assert np.array_equal(read(written, B)[0], VALUES + 1)
+
+
+def test_a_file_is_edited(written, refused):
+    assert edit_metadata(written, {"NWBFile.lab": "Lab of mice"}).fields
+
+
+def test_a_file_that_is_changed_in_its_place_returns_to_its_state_before(written, refused):
+    """Fault: the file could not be read any more, since its time could not be set."""
+
+    def fail(nwbfile):
+        _add(nwbfile)
+        nwbfile.add_acquisition(TimeSeries(name="c", data=[object()], unit="a", rate=1.0))
+
+    with pytest.raises(Exception, match="c"):
+        append_to_nwbfile(written, fail, options=WriteOptions(in_place=True))
+    assert np.array_equal(read(written, A)[0], VALUES)
+    assert list(written.parent.iterdir()) == [written]
+
+
+def test_a_text_is_replaced(tmp_path, refused):
+    path = tmp_path / "a.yaml"
+    path.write_text("a: 1\n")
+    write_text(path, "a: 2\n", replaces=kind_with("a document", "^a:"))
+    assert path.read_text() == "a: 2\n"
+
+
+def test_permissions_that_are_lost_are_named(tmp_path, monkeypatch):
+    path = write_nwbfile(new_file(a=VALUES), tmp_path / "a.nwb")
+    path.chmod(0o600)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    with pytest.warns(UserWarning, match=r"permissions of '.*/a\.nwb' could not be kept"):
+        write_nwbfile(new_file(a=VALUES + 1), path, overwrite=True)
+    assert np.array_equal(read(path, A)[0], VALUES + 1)
+
+
+def test_permissions_are_kept(written):
+    mode = 0o750 if written.is_dir() else 0o640
+    written.chmod(mode)
+    append_to_nwbfile(written, _add)
+    assert stat.S_IMODE(written.stat().st_mode) == mode
