@@ -1,16 +1,19 @@
-"""File systems on which this user sets no permissions and no times, such as shares of a NAS."""
+"""Shares of a NAS: this user sets no permissions and no times, and open files are not replaced."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+import sys
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
 from pynwb import TimeSeries
 
-from nwb_ophys import edit_metadata, write_nwbfile
+from nwb_ophys import edit_metadata, repack, write_nwbfile
 from nwb_ophys.storage import WriteOptions, append_to_nwbfile
 from nwb_ophys.storage.text_files import kind_with, write_text
 
@@ -66,6 +69,40 @@ def test_a_file_that_is_changed_in_its_place_returns_to_its_state_before(written
         append_to_nwbfile(written, fail, options=WriteOptions(in_place=True))
     assert np.array_equal(read(written, A)[0], VALUES)
     assert list(written.parent.iterdir()) == [written]
+
+
+@pytest.fixture
+def shared(monkeypatch):
+    """Refuse to replace a file that is open, as SMB does."""
+    renamed = os.replace
+
+    def replace(source, target, **options):
+        opened = []
+        for handle in os.listdir("/proc/self/fd"):  # noqa: PTH208
+            with suppress(OSError):
+                opened.append(os.path.samestat(os.fstat(int(handle)), Path(target).stat()))
+        if any(opened):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+        renamed(source, target, **options)
+
+    monkeypatch.setattr(os, "replace", replace)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux lists open files in /proc.")
+@pytest.mark.parametrize("act", ["overwrite", "append", "repack", "export"])
+def test_a_file_is_closed_before_it_is_replaced(tmp_path, shared, act):
+    """Fault: replacing a file on a share ended with "Permission denied" after all was written."""
+    path = write_nwbfile(new_file(a=VALUES), tmp_path / "a.nwb")
+    if act == "overwrite":
+        write_nwbfile(new_file(a=VALUES, b=VALUES + 1), path, overwrite=True)
+    elif act == "append":
+        append_to_nwbfile(path, _add)
+    elif act == "repack":
+        repack(path, path, overwrite=True)
+    else:
+        zarr = repack(path, tmp_path / "a.nwb.zarr")
+        repack(zarr, path, backend="hdf5", overwrite=True)
+    assert np.array_equal(read(path, A)[0], VALUES)
 
 
 def test_a_text_is_replaced(tmp_path, refused):
