@@ -30,14 +30,18 @@ Identity = tuple[int, ...] | None
 
 
 def fingerprint(path: Path) -> Identity:
-    """Return numbers that change when a file or folder is written; None if it does not exist."""
+    """Return numbers that change when a file or folder is written; None if it does not exist.
+
+    The number that the system gives a file is not one of them: some file systems of networks and
+    clouds (FUSE) give a file another one after a while.
+    """
     found: list[int] = []
     for part in (path, path / ".zattrs", path / ".zmetadata"):
         try:
             status = part.stat()
         except OSError:
             continue
-        found += [status.st_ino, status.st_mtime_ns, status.st_size]
+        found += [status.st_mtime_ns, status.st_size]
     return tuple(found) or None
 
 

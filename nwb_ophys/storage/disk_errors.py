@@ -69,15 +69,33 @@ def same_folder(target: Path) -> Iterator[None]:
     DiskError
         When the folder was removed or replaced.
     """
-    before = _identity(target.parent)
+    with _kept_in_mind(target.parent):
+        before = _identity(target.parent)
+        try:
+            yield
+        except Exception as error:
+            if _identity(target.parent) == before:
+                raise
+            raise _vanished(target) from error
+        if _identity(target.parent) != before:
+            raise _vanished(target)
+
+
+@contextmanager
+def _kept_in_mind(folder: Path) -> Iterator[None]:
+    """Keep the number of a folder the same, as it is while the folder is open.
+
+    Some file systems of networks and clouds (FUSE) give a folder another one after a while.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError:  # Windows opens no folders
+        yield
+        return
     try:
         yield
-    except Exception as error:
-        if _identity(target.parent) == before:
-            raise
-        raise _vanished(target) from error
-    if _identity(target.parent) != before:
-        raise _vanished(target)
+    finally:
+        os.close(handle)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:

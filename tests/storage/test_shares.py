@@ -1,8 +1,12 @@
-"""Shares of a NAS: this user sets no permissions and no times, and open files are not replaced."""
+"""Shares of a NAS: this user sets no permissions and no times, and open files are not replaced.
+
+And file systems that programs of users make (FUSE), which give files other numbers after a while.
+"""
 
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import stat
 import sys
@@ -103,6 +107,33 @@ def test_a_file_is_closed_before_it_is_replaced(tmp_path, shared, act):
         zarr = repack(path, tmp_path / "a.nwb.zarr")
         repack(zarr, path, backend="hdf5", overwrite=True)
     assert np.array_equal(read(path, A)[0], VALUES)
+
+
+@pytest.fixture
+def renumbered(monkeypatch):
+    """Give each file and folder another number whenever it is looked at, unless it is open."""
+    looked = os.stat
+    numbers = itertools.count(1 << 40)
+
+    def stat_again(path, **options):
+        found = looked(path, **options)
+        handles = os.listdir("/proc/self/fd")  # noqa: PTH208
+        is_open = False
+        for handle in handles:
+            with suppress(OSError):
+                is_open = is_open or os.path.samestat(os.fstat(int(handle)), found)
+        number = found.st_ino if is_open else next(numbers)
+        times = {name: getattr(found, name) for name in ("st_atime_ns", "st_mtime_ns")}
+        return os.stat_result((found[0], number, *found[2:]), times)
+
+    monkeypatch.setattr(os, "stat", stat_again)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux lists open files in /proc.")
+def test_numbers_of_files_and_folders_may_change(written, backend, renumbered):
+    """Fault: the file, or its folder, was said to be replaced when all was written."""
+    write_nwbfile(new_file(a=VALUES + 1), written, backend=backend, overwrite=True)
+    assert np.array_equal(read(written, A)[0], VALUES + 1)
 
 
 def test_a_text_is_replaced(tmp_path, refused):
