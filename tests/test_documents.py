@@ -238,10 +238,10 @@ TOO_LARGE_YAML = {
 
 @pytest.mark.parametrize("text", TOO_LARGE_YAML, ids=lambda text: text[:12])
 def test_yaml_beyond_the_limits_is_refused_at_once(text):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(DocumentError, match=TOO_LARGE_YAML[text]):
         parse_yaml(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 TOO_LARGE_JSON = {
@@ -255,10 +255,10 @@ TOO_LARGE_JSON = {
 
 @pytest.mark.parametrize("text", TOO_LARGE_JSON, ids=lambda text: text[:12])
 def test_json_of_a_recording_beyond_the_limits_is_refused_at_once(text):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ValueError, match=TOO_LARGE_JSON[text]):
         parse_source_json(text)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_json_of_a_recording_is_lenient():

@@ -59,6 +59,7 @@ class _Worker:
             If the process cannot begin.
         """
         assert self.session is not None
+        is_alive = self.process.is_alive()  # before: what it has sent at its end is in the pipe
         try:
             if self._child.pipe.poll():
                 answer: SessionState | None = self._child.pipe.recv()
@@ -66,7 +67,8 @@ class _Worker:
                 return answer
         except (EOFError, OSError):
             self.process.join(_PATIENCE_SECONDS)
-        if self.process.is_alive():
+            is_alive = self.process.is_alive()
+        if is_alive:
             return None
         code = self.process.exitcode
         if not self._has_begun and code is not None and code > 0:

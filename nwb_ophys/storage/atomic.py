@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_ophys.errors import OutputError, OutputExistsError
+from nwb_ophys.storage.copying import keep_mode
 from nwb_ophys.storage.hidden_names import HiddenNames
 from nwb_ophys.storage.threads import to_the_end
 
@@ -29,14 +30,18 @@ Identity = tuple[int, ...] | None
 
 
 def fingerprint(path: Path) -> Identity:
-    """Return numbers that change when a file or folder is written; None if it does not exist."""
+    """Return numbers that change when a file or folder is written; None if it does not exist.
+
+    The number that the system gives a file is not one of them: some file systems of networks and
+    clouds (FUSE) give a file another one after a while.
+    """
     found: list[int] = []
     for part in (path, path / ".zattrs", path / ".zmetadata"):
         try:
             status = part.stat()
         except OSError:
             continue
-        found += [status.st_ino, status.st_mtime_ns, status.st_size]
+        found += [status.st_mtime_ns, status.st_size]
     return tuple(found) or None
 
 
@@ -93,7 +98,7 @@ def _place_over(partial: Path, target: Path, before: Identity) -> None:
             "wrote it. Run this again."
         )
     if target.is_file() and partial.is_file():
-        shutil.copymode(target, partial)
+        keep_mode(target, partial)
     if partial.is_file() and not target.is_dir():
         partial.replace(target)
     elif not _renamed(partial, target, _EXCHANGE):

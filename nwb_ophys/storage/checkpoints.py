@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from nwb_ophys.storage.journal import ChunkProgress, JournalFile
@@ -139,7 +140,8 @@ class Checkpoints:
         for each in self._datasets:
             each.stop_recording()
         self._journal.close()
-        self._journal.path.unlink(missing_ok=True)
+        with suppress(OSError):  # of the disk that refused it
+            self._journal.path.unlink(missing_ok=True)
 
     def _commit(self) -> float:
         found = {each.location: each.take() for each in self._datasets}

@@ -1,11 +1,17 @@
-"""Copies of files that share their blocks with the original where the file system can do that."""
+"""Copies of files that share their blocks with the original where the file system can do that.
+
+On network shares that belong to one user for all, and on file systems without permissions, only the
+contents can be copied: the system refuses to set permissions and times, also of new files.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import stat
 import sys
+import warnings
 from pathlib import Path
 
 # Linux, ioctl_ficlone(2): _IOW(0x94, 9, int). The number differs on a few processors.
@@ -21,6 +27,15 @@ _UNSUPPORTED = {
     errno.EPERM,
     errno.EXDEV,
     errno.ETXTBSY,
+}
+# Errors of systems and file systems on which facts about a file cannot be set by this user.
+_NOT_SET = {
+    errno.EACCES,
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
 }
 
 
@@ -61,13 +76,63 @@ def copy_folder(source: Path, target: Path) -> None:
     OSError
         If a file cannot be read, or the disk is full.
     """
+    target.mkdir(parents=True)
+    with os.scandir(source) as entries:
+        found = [(Path(entry.path), entry.is_dir()) for entry in entries]
+    for place, is_folder in found:
+        (copy_folder if is_folder else _copy_part)(place, target / place.name)
+    _keep_facts(source, target)
 
-    def copy(original: str, place: str) -> str:
-        copy_file(Path(original), Path(place))
-        shutil.copystat(original, place)
-        return place
 
-    shutil.copytree(source, target, copy_function=copy)
+def _copy_part(source: Path, target: Path) -> None:
+    copy_file(source, target)
+    _keep_facts(source, target)
+
+
+def _keep_facts(source: Path, target: Path) -> None:
+    """Give a copy the permissions and the time of its original, where the system lets it."""
+    status = source.stat()
+    set_mode(target, stat.S_IMODE(status.st_mode))
+    set_time(target, status.st_mtime_ns)
+
+
+def keep_mode(former: Path, new: Path) -> None:
+    """Give a file the permissions of the one that it replaces; see :func:`set_mode`."""
+    set_mode(new, stat.S_IMODE(former.stat().st_mode), former)
+
+
+def set_mode(path: Path, mode: int, name: Path | None = None) -> None:
+    """Set the permissions of a file, or warn that the system refuses that.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    mode : int
+    name : pathlib.Path, optional
+        Name for the message.
+    """
+    if stat.S_IMODE(path.stat().st_mode) == mode:
+        return
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in _NOT_SET:
+            raise
+        warnings.warn(
+            f"The permissions of '{name or path}' could not be kept, since its file system does "
+            "not let you set them; look whether the right people can read and change it.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def set_time(path: Path, time: int) -> None:
+    """Set the time of change of a file, in ns, where the system lets this user do that."""
+    try:
+        os.utime(path, ns=(time, time))
+    except OSError as error:
+        if error.errno not in _NOT_SET:
+            raise
 
 
 def _shared(original: int, copy: int) -> bool:

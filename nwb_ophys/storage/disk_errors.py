@@ -22,6 +22,7 @@ _OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _WRITING = {"_tofile", "_put", "write_file", "write_past_cache", "write_all"}
 # HDF5 states the number of the system's error, and so does the error of a folder that is copied.
 _NUMBER = re.compile(r"(?:\berrno = |\[Errno )(\d+)")
+_FEW_FILES, _FEW_BLOCKS = 16, 256
 _INNARDS = re.compile(r"\s*\((?:file |unable to ).*\)\s*$", re.DOTALL)
 
 
@@ -69,15 +70,33 @@ def same_folder(target: Path) -> Iterator[None]:
     DiskError
         When the folder was removed or replaced.
     """
-    before = _identity(target.parent)
+    with _kept_in_mind(target.parent):
+        before = _identity(target.parent)
+        try:
+            yield
+        except Exception as error:
+            if _identity(target.parent) == before:
+                raise
+            raise _vanished(target) from error
+        if _identity(target.parent) != before:
+            raise _vanished(target)
+
+
+@contextmanager
+def _kept_in_mind(folder: Path) -> Iterator[None]:
+    """Keep the number of a folder the same, as it is while the folder is open.
+
+    Some file systems of networks and clouds (FUSE) give a folder another one after a while.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    except OSError:  # Windows opens no folders
+        yield
+        return
     try:
         yield
-    except Exception as error:
-        if _identity(target.parent) == before:
-            raise
-        raise _vanished(target) from error
-    if _identity(target.parent) != before:
-        raise _vanished(target)
+    finally:
+        os.close(handle)
 
 
 def _identity(folder: Path) -> tuple[int, int] | None:
@@ -151,6 +170,12 @@ def longest_name(folder: Path) -> int | None:
 
 def _next_step(number: int, target: Path) -> str:
     folder = target.parent
+    if number == errno.ENOSPC and _lacks_files(folder):
+        return (
+            f" The file system of '{folder}' has no room for more files, although it has free "
+            "space: remove files there, choose another folder, or write an HDF5 file (.nwb), which "
+            "is one file."
+        )
     if number == errno.ENOSPC:
         return f" Free some space on the file system of '{folder}', or choose another folder."
     if number == errno.EDQUOT:
@@ -171,6 +196,18 @@ def _next_step(number: int, target: Path) -> str:
         most = "" if limit is None else f" of at most {limit} bytes"
         return f" Choose a shorter name{most}."
     return ""
+
+
+def _lacks_files(folder: Path) -> bool:
+    """Return whether a file system has free space, but all its files (inodes) are in use.
+
+    A store has a file per chunk. Other threads may have removed some meanwhile.
+    """
+    try:
+        found = os.statvfs(folder)
+    except (OSError, AttributeError):  # Windows
+        return False
+    return found.f_files > 0 and found.f_favail < _FEW_FILES and found.f_bavail > _FEW_BLOCKS
 
 
 def largest_file() -> int | None:

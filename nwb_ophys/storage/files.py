@@ -522,12 +522,15 @@ def replacing(target: Path, storage: Backend, resumption: Resumption) -> Iterato
     """
     partial = HiddenNames.beside(target).partial(storage.suffix)
     before = fingerprint(target)
-    with _without_writers(target), resumption.cleaned_at_the_end(partial):
-        with blosc_without_lock(), disk_errors(target, partial), same_folder(target):
-            yield partial
-        complete = resumption.complete_file(partial)
+    with resumption.cleaned_at_the_end(partial):
+        with _without_writers(target):
+            with blosc_without_lock(), disk_errors(target, partial), same_folder(target):
+                yield partial
+            complete = resumption.complete_file(partial)
+            with output_errors(target, partial):
+                flush(complete)
+        # Network shares (SMB) do not replace a file that is open, here or elsewhere.
         with output_errors(target, partial):
-            flush(complete)
             replace_target(complete, target, before)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from nwb_ophys.errors import ArgumentError, CorruptSourceError, OutputError
 from nwb_ophys.storage.atomic import note_completed
+from nwb_ophys.storage.copying import set_mode, set_time
 from nwb_ophys.storage.disk_errors import output_errors
 from nwb_ophys.storage.flushing import flush, flush_names
 from nwb_ophys.storage.guards import FORMAT, SAMPLE_BYTES, digest, guard_of
@@ -218,7 +219,7 @@ def _restore_file(target: Path, journal: Path) -> None:
     assert head is not None
     os.truncate(target, head["size"])  # which frees space first
     write_ranges(target, journal)
-    os.utime(target, ns=(head["time"], head["time"]))
+    set_time(target, head["time"])  # of a file of another user, the contents only are restored
 
 
 def _folder_fits(target: Path, journal: Path, head: Head) -> bool:
@@ -299,8 +300,8 @@ def _restore_part(place: Path, head: Head, before: bytes) -> None:
         new.write_bytes(before)
         flush(new)
         new.replace(place)
-    place.chmod(head["mode"])
-    os.utime(place, ns=(head["time"], head["time"]))
+    set_mode(place, head["mode"])
+    set_time(place, head["time"])
 
 
 def _remove_partials(place: Path) -> None:

@@ -272,10 +272,11 @@ class JournalFile:
         sync(self._handle)
 
     def close(self) -> None:
-        """Close the file."""
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        """Close the file, whose lines are on the disk already."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            with suppress(OSError):  # which network file systems report late, of what failed before
+                os.close(handle)
 
 
 @attrs.frozen(kw_only=True)

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import stat
+import sys
 import threading
 import time
 import weakref
@@ -38,6 +39,7 @@ except ImportError:  # Windows
 _PROGRAM = "nwb_ophys"
 _MOST_BYTES = 10_000
 _ATTEMPTS, _PAUSE = 20, 0.02
+_EQUAL_SECONDS = 0.1
 # Of file systems without locks; NFS has some for files only that are open for writing.
 _NO_LOCKS = {
     *(errno.ENOSYS, errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP),
@@ -58,7 +60,7 @@ class Holder:
     pid : int
     host : str
     started : float
-        Time at which the process began; another process may have the same number later.
+        When the process began, see :func:`_started`; another one may have its number later.
     since : str
         Time of the lock, for messages.
     target : str
@@ -108,7 +110,9 @@ class Holder:
         if not self.is_here:
             return True
         started = _started(self.pid)
-        return started is not None and abs(started - self.started) < 2
+        if started is None:
+            return _is_hidden(self.pid)
+        return abs(started - self.started) < _EQUAL_SECONDS
 
     def __str__(self) -> str:
         if self.is_here and self.pid == os.getpid():
@@ -117,13 +121,37 @@ class Holder:
 
 
 def _started(pid: int) -> float | None:
-    """Return the time at which a process began, or None if there is no such process."""
+    """Return when a process began, in seconds, or None if there is no such process.
+
+    Linux counts them from the start of the system. From that, psutil works out a time of day, which
+    is another one when the clock was set.
+    """
+    if sys.platform == "linux":
+        try:
+            facts = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        except OSError:
+            return None
+        has_ended = facts[0] in (b"Z", b"X")
+        return None if has_ended else int(facts[19]) / os.sysconf("SC_CLK_TCK")
     import psutil
 
     try:
         return psutil.Process(pid).create_time()
     except psutil.Error:
         return None
+
+
+def _is_hidden(pid: int) -> bool:
+    """Return whether another user has a process that the system does not show (hidepid)."""
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(pid, 0)  # which sends nothing
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 class Lock:
@@ -204,7 +232,7 @@ class Lock:
         if text.strip(b"\0") and Holder.parse(text) is None:
             raise OutputError(f"'{self.path}' is no lock of {_PROGRAM}; move it elsewhere.")
         if not file.writable():  # made by another user, whose process has ended
-            self.path.unlink(missing_ok=True)
+            self._remove_foreign(file)
             return False
         if not is_new:
             self.was_left, self.left_by = True, Holder.parse(text)
@@ -232,16 +260,33 @@ class Lock:
         holder = Holder.parse(_text(file))
         if holder is None or holder.is_alive:
             return False
-        aside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
         with suppress(OSError):
-            self.path.rename(aside)
-            if not _is_at(file, aside):  # another process was faster, and this is its lock
-                os.link(aside, self.path)
-            aside.unlink()
+            self._set_aside(file)
         if _is_at(file, self.path):
             return False
         self.was_left, self.left_by = True, holder
         return True  # and another file is made, since this one is not at its path
+
+    def _set_aside(self, file: io.FileIO) -> None:
+        """Remove the lock file, unless another process was faster and has made its own."""
+        aside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        self.path.rename(aside)
+        if not _is_at(file, aside):
+            os.link(aside, self.path)
+        aside.unlink()
+
+    def _remove_foreign(self, file: io.FileIO) -> None:
+        """Remove the lock of another user, which this process cannot write."""
+        try:
+            self._set_aside(file)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OutputError(
+                f"'{self.path}' is the lock of a process of another user that has ended, and "
+                f"cannot be removed: {error.strerror}. Ask its owner to remove it, or choose "
+                "another folder."
+            ) from error
 
     def _refuse(self, text: bytes, *, is_last: bool) -> None:
         """Raise the error that names the process with the lock, or pause before the next attempt.
@@ -396,12 +441,13 @@ def _locked_by_system(
     """Lock a file; return False if another one has it, None if the file system has no locks.
 
     Then the holder that a file states counts, and nobody has one that was made just now.
+    A file that is open for reading only is locked together with other readers: NFS refuses more.
     """
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         raise OutputError(f"'{file.name}' is no regular file; remove it.")
     try:
         if fcntl is not None:
-            kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+            kind = fcntl.LOCK_SH if is_shared or not file.writable() else fcntl.LOCK_EX
             fcntl.flock(file.fileno(), kind | fcntl.LOCK_NB)
         else:
             _lock_on_windows(file)

@@ -122,11 +122,14 @@ def repack(
     with (
         reading_from([with_home(as_path(source))], allow_outside),
         reserved(target, overwrite=overwrite, remedy=remedy) as path,
-        _opened(source, origin, follows_links=not is_copied) as read,
     ):
-        check_sources(origin.stored_datasets(read))
         resumption = Resumption(path, storage, is_wanted=resume, sources=options.source_facts)
-        with replacing(path, storage, resumption) as partial:
+        # The source is closed before the copy takes its place, which shares (SMB) demand.
+        with (
+            replacing(path, storage, resumption) as partial,
+            _opened(source, origin, follows_links=not is_copied) as read,
+        ):
+            check_sources(origin.stored_datasets(read))
             if is_copied:
                 _copy(read, partial, path, storage, options, resumption)
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +14,7 @@ import attrs
 from nwb_ophys.errors import NwbOphysError, OutputError, OutputExistsError
 from nwb_ophys.outside import check_output
 from nwb_ophys.storage.atomic import rename_new
+from nwb_ophys.storage.copying import keep_mode
 from nwb_ophys.storage.disk_errors import output_error
 from nwb_ophys.storage.read_only import check_changeable, check_not_annexed
 
@@ -136,7 +136,7 @@ def write_text(path: str | Path, text: str, *, replaces: TextKind | None = None)
             rename_new(partial, place)
         else:
             if place.exists():
-                shutil.copymode(place, partial)
+                keep_mode(place, partial)
             partial.replace(place)
     except FileExistsError as error:  # perhaps made by another process meanwhile
         raise OutputExistsError(

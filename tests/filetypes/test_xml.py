@@ -92,10 +92,10 @@ def test_an_external_document_type_is_not_opened():
     ids=["depth", "attributes", "elements", "token", "size"],
 )
 def test_limits(text, what):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(XmlError, match=what):
         parse_xml(text)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_elements_that_are_cleared_do_not_count(monkeypatch):

@@ -97,10 +97,10 @@ def test_a_folder_of_ten_thousand_files_is_looked_at_at_once(tmp_path: Path) -> 
     for number in range(10_000):
         (tmp_path / f"note_{number}.txt").touch()
     detect(tmp_path)  # imports the formats
-    start = time.perf_counter()
+    start = time.process_time()
     assert detect(tmp_path) == []
-    # A machine that others use, too; a listing per format takes seconds.
-    assert time.perf_counter() - start < 1
+    # A listing per format takes seconds.
+    assert time.process_time() - start < 1
 
 
 def _write_hdf5(path: Path, name: str = "mov") -> None:

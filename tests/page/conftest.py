@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 import warnings
 from pathlib import Path
@@ -18,6 +20,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
+from nwb_ophys.page import worker as workers
 from nwb_ophys.page.app import make_app
 from nwb_ophys.page.desk import Desk
 from nwb_ophys.page.roots import Roots
@@ -48,13 +51,17 @@ class Browser:
         return self.client.post(f"/act/{name}", json=values, headers={"Origin": ORIGIN})
 
     def wait(self, seconds: float = 60.0):
-        """Wait until the work has ended, and return its state.
+        """Wait until the work has ended, and return its state."""
+        return self.wait_for(lambda work: work.job is None, seconds)
+
+    def wait_for(self, is_reached, seconds: float = 60.0):
+        """Wait until a function of the state is true, and return that state.
 
         The state is asked for in the event loop, as requests are: another thread would see the
         moment between a piece of work and the one that waits for it.
         """
         end = time.monotonic() + seconds
-        while (work := self.client.portal.call(self._work)).job is not None:
+        while not is_reached(work := self.client.portal.call(self._work)):
             assert time.monotonic() < end, work.job
             time.sleep(0.02)
         return work
@@ -97,6 +104,24 @@ class _Inline:
 def worker(request):
     """What does the work: a thread, or a process for a test with the fixture ``process``."""
     return request.getfixturevalue("process") if "process" in request.fixturenames else _Inline()
+
+
+@pytest.fixture
+def kill_at_work(process, monkeypatch):
+    """Return a function that lets the process be killed when it has got its next work."""
+    received = workers._received
+
+    def kill(child, report):
+        monkeypatch.setattr(workers, "_received", received)
+        child.process.kill()
+        return received(child, report)
+
+    def arm() -> None:
+        # It does not end the work before.
+        os.kill(process._child.process.pid, signal.SIGSTOP)
+        monkeypatch.setattr(workers, "_received", kill)
+
+    return arm
 
 
 class _Lasting:

@@ -103,9 +103,24 @@ def _url(address, step: str) -> str:
     return f"http://127.0.0.1:{address.port}/{step}"
 
 
+# A new page shows no work, and the page of a step is old, until the server has said how it is.
+_VERSION_WITHOUT_WORK = """
+() => new Promise((resolve) => {
+  const states = new EventSource("/events");
+  states.onmessage = (event) => {
+    const state = JSON.parse(event.data);
+    if (state.job !== null) return;
+    states.close();
+    resolve(state.version);
+  };
+})
+"""
+
+
 def _free(page) -> None:
-    """Wait until no work is going on."""
-    page.wait_for_selector("#work", state="hidden")
+    """Wait until no work is going on, and the page shows what came of it."""
+    version = page.evaluate(_VERSION_WITHOUT_WORK)
+    _until(page, f"!numUnsent && !waiting && lastJob === null && shown >= {version}")
 
 
 def _picture(page, name: str, *, for_docs: bool = False, top: str = "header") -> None:
@@ -257,7 +272,7 @@ def test_a_press_after_a_field_is_heard_however_long_it_takes(page, root, millis
 
     def press(element: str, output: str) -> None:
         page.locator("#f-output").fill(str(root / output))
-        page.wait_for_timeout(500)  # for what the press before changed
+        _free(page)  # the press before changed the page
         box = page.evaluate(f"document.querySelector('{element}').getBoundingClientRect().toJSON()")
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.mouse.down()  # the field is left, and the step is shown again

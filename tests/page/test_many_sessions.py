@@ -100,10 +100,9 @@ def test_a_cancelled_batch_leaves_no_half_file(browser, root, process):
     browser.act("plan_batch", **form)
     browser.wait()
     browser.act("run_batch")
-    end = time.monotonic() + 60
-    while not any(row["state"] == "done" for row in browser.desk.work.batch["rows"].values()):
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    browser.wait_for(
+        lambda work: any(row["state"] == "done" for row in work.batch["rows"].values())
+    )
     browser.act("cancel")
     work = browser.wait()
     assert work.ended == "Cancelled. No incomplete file was left."

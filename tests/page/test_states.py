@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import signal
 
 import pytest
+from long_check import serve
 
+from nwb_ophys.page import worker as workers
 from nwb_ophys.page.app import _event
 from nwb_ophys.page.worker import CANCELLED, WorkCancelled
 
@@ -70,11 +70,19 @@ def test_after_a_cancelled_opening_nothing_of_the_former_request_is_shown(browse
     assert 'data-act="reopen"' not in browser.get("/contents").text
 
 
-def test_a_cancel_while_the_file_is_checked_says_that_it_is_written(browser, root, process, worker):
+@pytest.fixture
+def long_check(process, monkeypatch):
+    """Let the process check a file until it is interrupted."""
+    monkeypatch.setattr(workers, "_serve", serve)
+    process.cancel()  # the next work has a new process
+    yield
+    process.cancel()
+
+
+def test_a_cancel_while_the_file_is_checked_says_that_it_is_written(browser, root, long_check):
     _opened(browser, movie(root / "M7"))
     browser.act("convert")
-    while not (root / "M7.nwb").exists() or "Checking" not in browser.desk.work.job.stage:
-        assert browser.desk.work.job is not None
+    browser.wait_for(lambda work: work.job is None or "Checking" in work.job.stage)
     browser.act("cancel")
     work = browser.wait()
     assert work.ended == (
@@ -83,10 +91,10 @@ def test_a_cancel_while_the_file_is_checked_says_that_it_is_written(browser, roo
     assert (root / "M7.nwb").exists()
 
 
-def test_a_killed_conversion_names_the_command_that_cleans_up(browser, root, process, worker):
+def test_a_killed_conversion_names_the_command_that_cleans_up(browser, root, kill_at_work):
     _opened(browser, movie(root / "M7"))
+    kill_at_work()
     browser.act("convert")
-    os.kill(worker._child.process.pid, signal.SIGKILL)
     assert "nwb-ophys clean" in browser.wait().errors[""][0]
 
 

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 
 import h5py
 import numpy as np
@@ -209,8 +208,7 @@ def test_a_cancelled_conversion_leaves_nothing(browser, root, process):
     browser.act("target", compression="gzip:9")
     browser.wait()
     browser.act("convert")
-    while (browser.desk.work.job.fraction or 0) < 0.05:
-        time.sleep(0.01)
+    browser.wait_for(lambda work: work.job is None or (work.job.fraction or 0) >= 0.05)
     assert browser.act("convert").status_code == 422  # one at a time
     assert browser.act("cancel").status_code == 200
     work = browser.wait()
@@ -223,13 +221,13 @@ def test_a_cancelled_conversion_leaves_nothing(browser, root, process):
     assert browser.wait().result["is_valid"]
 
 
-def test_a_process_that_is_killed_is_reported(browser, root, worker, process):
+def test_a_process_that_is_killed_is_reported(browser, root, kill_at_work):
     browser.choose(_movie(root / "M7", 200))
     browser.act("option", key="sampling_frequency", value="30")
     browser.act("setting", key="NWBFile.session_start_time", value="2024-05-17T14:30:00Z")
     browser.wait()
+    kill_at_work()
     browser.act("convert")
-    worker._child.process.kill()
     work = browser.wait()
     assert f"code {-signal.SIGKILL}" in work.errors[""][0]
     browser.act("plan")  # the next process works

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -49,19 +50,24 @@ def test_a_cancel_after_the_end_does_not_touch_the_next_work(fresh, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that stops a process.")
 def test_work_that_does_not_stop_is_killed(fresh, tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "SECONDS_TO_STOP", 0.5)
-    folder = movie(tmp_path / "M7")
+    folder, has_work, received = movie(tmp_path / "M7"), threading.Event(), workers._received
+
+    def receive(*given):
+        has_work.set()
+        return received(*given)
 
     async def cancelled():
         await _detect(fresh, folder)
         os.kill(fresh._child.process.pid, signal.SIGSTOP)  # as if a disk did not answer
+        monkeypatch.setattr(workers, "_received", receive)
         task = asyncio.create_task(_detect(fresh, folder))
-        await asyncio.sleep(0.2)
+        assert await asyncio.to_thread(has_work.wait, 60)
+        began = time.monotonic()
         fresh.cancel()
-        await task
+        with pytest.raises(WorkCancelled, match="was killed") as error:
+            await task
+        assert str(error.value) == KILLED
+        assert time.monotonic() - began < 15
 
-    began = time.monotonic()
-    with pytest.raises(WorkCancelled, match="was killed") as error:
-        asyncio.run(cancelled())
-    assert str(error.value) == KILLED
-    assert time.monotonic() - began < 15
+    asyncio.run(cancelled())
     assert asyncio.run(_detect(fresh, folder)).value["recordings"]

@@ -240,6 +240,41 @@ def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path,
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("moment", ["while the file is let go", "while handlers are put back"])
+def test_an_interrupt_at_the_end_of_a_file_leaves_nothing_behind(tmp_path, monkeypatch, moment):
+    """Fault: the collector stayed off, the file open, or the handler of interrupts in its place."""
+    end, put, raised = hdf5_files.WrittenFile._end, signal.signal, []
+
+    def interrupted_end(file):
+        if moment == "while the file is let go":
+            signal.raise_signal(signal.SIGINT)
+            raised.append(1)
+        end(file)
+
+    def interrupted_put(number, handler):
+        former = put(number, handler)
+        is_back = number == signal.SIGINT and handler is signal.default_int_handler
+        if is_back and moment == "while handlers are put back" and not raised:
+            raised.append(1)
+            signal.raise_signal(signal.SIGINT)
+        return former
+
+    monkeypatch.setattr(hdf5_files.WrittenFile, "_end", interrupted_end)
+    monkeypatch.setattr(signal, "signal", interrupted_put)
+
+    def write_and_wait():
+        create_nwbfile(new_file(movie=MOVIE), tmp_path / "a.nwb")
+        for _ in range(100):
+            time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        write_and_wait()
+    assert raised
+    assert gc.isenabled()
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, 0)):
+        assert signal.getsignal(number) == handler
+
+
 class _InterruptedWhenDeleted:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)

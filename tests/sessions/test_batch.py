@@ -11,6 +11,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -20,6 +21,7 @@ from nwb_ophys import run_sessions, sessions_of
 from nwb_ophys.cli import main
 from nwb_ophys.cli.batch_display import summary_of
 from nwb_ophys.sessions import plan_sessions, run_planned, selected
+from nwb_ophys.sessions.states import DONE, SessionState
 
 _PATIENCE = 120
 
@@ -249,6 +251,29 @@ def test_a_process_that_is_killed_fails_its_session_alone(lab, monkeypatch):
     assert converted(lab).exit_code == 0
 
 
+def test_a_session_whose_process_ends_just_after_it_is_done(lab):
+    """Fault: it failed where the process ended after the look at what it had sent."""
+    from nwb_ophys.sessions import processes
+
+    session = sessions_of(lab)[0]
+    done = SessionState(key=session.key, state=DONE)
+    sent: list[SessionState] = []
+
+    def poll():
+        has_sent = bool(sent)
+        sent.append(done)  # and the process ends
+        return has_sent
+
+    worker = object.__new__(processes._Worker)
+    worker._has_begun, worker.session = True, session
+    worker._child = SimpleNamespace(
+        pipe=SimpleNamespace(poll=poll, recv=sent.pop),
+        process=SimpleNamespace(is_alive=lambda: not sent, exitcode=-9, join=lambda seconds: None),
+    )
+    assert worker.taken() is None
+    assert worker.taken() is done
+
+
 def test_a_script_whose_calls_each_process_would_repeat_is_told_so(lab):
     script = lab.parent / "convert.py"
     script.write_text(f"import nwb_ophys\nnwb_ophys.run_sessions({str(lab)!r}, jobs=2)\n")
@@ -259,16 +284,46 @@ def test_a_script_whose_calls_each_process_would_repeat_is_told_so(lab):
     assert files(lab) == {}
 
 
+_SIGNALLED = """
+import os, runpy, signal, sys
+from nwb_ophys.sessions import processes
+
+collected, ended = processes._collected, []
+
+def counted(worker):
+    state = collected(worker)
+    ended.extend([] if state is None else [state])
+    if state is not None and len(ended) == {count}:
+        {send}
+    return state
+
+if __name__ == "__main__":
+    processes._collected = counted
+    sys.argv[1:] = ["batch", {lab!r}, "--jobs", "2"]
+    runpy.run_module("nwb_ophys", run_name="__main__")
+"""
+
+
+def _signalled_batch(lab: Path, count: int, send: str) -> subprocess.Popen:
+    """Start a batch in a group of its own that sends a signal when some sessions have ended."""
+    script = lab.parent / "batch.py"
+    script.write_text(_SIGNALLED.format(lab=str(lab), count=count, send=send))
+    return subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is of POSIX")
 def test_a_batch_that_is_killed_goes_on_and_converts_nothing_twice(lab):
-    command = [sys.executable, "-m", "nwb_ophys", "batch", str(lab), "--jobs", "2"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + _PATIENCE
-    while len(files(lab)) < 3 and time.monotonic() < until:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
+    process = _signalled_batch(lab, 3, "os.kill(os.getpid(), signal.SIGKILL)")
+    process.communicate(timeout=_PATIENCE)
+    assert process.returncode == -signal.SIGKILL
     # The processes of a killed parent end by themselves.
+    until = time.monotonic() + _PATIENCE
     while _orphans(lab) and time.monotonic() < until:
         time.sleep(0.1)
     first = files(lab)
@@ -290,14 +345,7 @@ def _orphans(lab: Path) -> bool:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are of POSIX")
 def test_ctrl_c_leaves_whole_files_and_sessions_that_wait(lab, capsys):
-    command = [sys.executable, "-m", "nwb_ophys", "batch", str(lab), "--jobs", "2"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    until = time.monotonic() + _PATIENCE
-    while not files(lab) and time.monotonic() < until:
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
+    process = _signalled_batch(lab, 1, "os.killpg(0, signal.SIGINT)")
     _, said = process.communicate(timeout=_PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in said

@@ -81,27 +81,28 @@ def test_an_interrupt_stops_a_write_within_a_second(
     ) as process:
         assert process.stdout is not None
         number = int(process.stdout.readline())
+        moments = []
         for _ in range(3):
             assert int(process.stdout.readline()) > 0
-        start = time.monotonic()
+            moments.append(time.monotonic())
         os.kill(number, signal.SIGINT)
         _, errors = process.communicate(timeout=30)
-        took = time.monotonic() - start
+        took = time.monotonic() - moments[-1]
     assert process.returncode == 128 + signal.SIGINT
     assert "KeyboardInterrupt" in errors
-    assert took < 2.0  # less than one, where the machine is not busy with other tests
+    # Less than one, where the machine is not busy with other tests; there blocks take longer, too.
+    assert took < max(2.0, 20 * (moments[-1] - moments[0]) / 2)
     assert snapshot(target.parent) == before
 
 
 _MANY = """
-import faulthandler, os, random, shutil, signal, sys, threading, time
+import faulthandler, os, random, signal, sys, threading, time
 sys.path.insert(0, {tests!r})
 import numpy as np
 from hdmf.data_utils import GenericDataChunkIterator
 from conftest import new_file
 from nwb_ophys import write_nwbfile
 
-faulthandler.dump_traceback_later(60, exit=True)
 VALUES = np.zeros((4000, 8, 8), np.int16)
 
 class Short(GenericDataChunkIterator):
@@ -122,8 +123,9 @@ def write():
 
 write()  # Python itself does not survive an interrupt within an import
 random.seed(0)
-end, interrupted = time.monotonic() + {seconds}, 0
-while time.monotonic() < end:
+interrupted = 0
+while interrupted < {count}:
+    faulthandler.dump_traceback_later(60, exit=True)
     timer = threading.Timer(random.uniform(0.01, 0.1), interrupt)
     try:
         timer.start()
@@ -143,31 +145,37 @@ print(interrupted)
 def test_an_interrupt_at_any_moment_leaves_no_thread_waiting(programs, tmp_path, backend):
     """A lock that an interrupt does not release would block a worker, and the program, forever."""
     script, folder = tmp_path / "write.py", tmp_path / "folder"
-    script.write_text(_MANY.format(tests=str(Path(__file__).parent), seconds=rounds(4, 60)))
+    script.write_text(_MANY.format(tests=str(Path(__file__).parent), count=rounds(40, 600)))
     folder.mkdir()
     done = subprocess.run(
         [programs / "python", script, backend],
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=100,
+        timeout=rounds(120, 1200),
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert int(done.stdout) > 10
+    assert int(done.stdout) == rounds(40, 600)
 
 
 def test_an_interrupted_end_waits_for_the_threads():
-    ended = []
+    ended, has_begun, ends = [], threading.Event(), threading.Event()
+
+    class Stop(Flag):
+        def set(self):
+            super().set()
+            ends.set()
 
     def work(_):
-        time.sleep(0.1)
+        has_begun.set()
+        ends.wait(60)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.3)
         ended.append(True)
 
-    workers = Workers(1, work, Flag())
+    workers = Workers(1, work, Stop())
     workers.submit(None)
-    time.sleep(0.05)  # so that it is begun
+    assert has_begun.wait(60)
     with pytest.raises(KeyboardInterrupt):
         workers.close()
     assert ended

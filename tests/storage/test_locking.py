@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -87,13 +88,14 @@ def test_the_lock_lies_beside_the_target_until_the_end(tmp_path, kind):
     assert _names(tmp_path) == []
 
 
-def test_another_process_is_named(tmp_path, kind):
+def test_another_process_is_named_at_once(tmp_path, kind, monkeypatch):
     target = tmp_path / "a.nwb"
     with another_process(_holding(target)) as child:
-        start = time.monotonic()
+        pauses: list[float] = []
+        monkeypatch.setattr(locking, "time", SimpleNamespace(sleep=pauses.append))
         with pytest.raises(OutputBusyError, match=rf"a\.nwb' is being written by process {child} "):
             write_nwbfile(new_file(a=VALUES), target)
-        assert time.monotonic() - start < 1
+        assert not pauses
         with pytest.raises(OutputBusyError, match=f"process {child} on '{socket.gethostname()}'"):
             append_to_nwbfile(target, lambda nwbfile: None)
         assert len(_names(tmp_path)) == 1
@@ -109,6 +111,85 @@ def test_a_lock_dies_with_its_process(tmp_path, kind):
     with pytest.warns(UserWarning, match=rf"killed \(process {child} on .*'; it left no incompl"):
         write_nwbfile(new_file(a=VALUES), target)
     assert _names(tmp_path) == ["a.nwb"]
+
+
+def _no_locks(*_):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_lock_is_in_force_although_the_clock_was_set(tmp_path, monkeypatch, seconds):
+    """Fault: without locks of the system, a second process wrote the same file."""
+    import psutil
+
+    monkeypatch.setattr(locking.fcntl, "flock", _no_locks)
+    shown = psutil.Process.create_time
+    target = tmp_path / "a.nwb"
+    with another_process(_holding(target)):
+        # psutil adds up the time of the start of the system, which follows from the time of day.
+        monkeypatch.setattr(psutil.Process, "create_time", lambda each: shown(each) + seconds)
+        with pytest.raises(OutputBusyError):
+            write_nwbfile(new_file(a=VALUES), target)
+
+
+def test_a_lock_of_a_process_that_the_system_hides_is_in_force(tmp_path, monkeypatch):
+    """Those of other users, on machines of which /proc is mounted with hidepid."""
+    monkeypatch.setattr(locking.fcntl, "flock", _no_locks)
+    target = tmp_path / "a.nwb"
+    with another_process(_holding(target)) as child:
+
+        def kill(pid, number):
+            assert (pid, number) == (child, 0)
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        with monkeypatch.context() as patch:
+            started = locking._started
+            patch.setattr(locking, "_started", lambda pid: None if pid == child else started(pid))
+            patch.setattr(os, "kill", kill)
+            with pytest.raises(OutputBusyError):
+                write_nwbfile(new_file(a=VALUES), target)
+
+
+@pytest.fixture
+def foreign(tmp_path, monkeypatch):
+    """A target with the lock of another user's process that was killed, on NFS."""
+    target = tmp_path / "a.nwb"
+    with another_process(_holding(target)):
+        pass
+    opened, lock = os.open, locking.fcntl.flock
+
+    def open_to_read(path, flags, *more, **others):
+        if str(path).endswith(".lock") and flags & os.O_RDWR and not flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags, *more, **others)
+
+    def lock_writable(handle, kind):
+        is_read_only = not locking.fcntl.fcntl(handle, locking.fcntl.F_GETFL) & os.O_RDWR
+        if is_read_only and kind & locking.fcntl.LOCK_EX:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        lock(handle, kind)
+
+    monkeypatch.setattr(os, "open", open_to_read)
+    monkeypatch.setattr(locking.fcntl, "flock", lock_writable)
+    return target
+
+
+def test_a_lock_of_another_user_is_taken_over_on_nfs(foreign):
+    """Fault: "Bad file descriptor", as NFS locks only files that are open for writing."""
+    write_nwbfile(new_file(a=VALUES), foreign)
+    assert _names(foreign.parent) == ["a.nwb"]
+
+
+def test_a_lock_of_another_user_that_cannot_be_removed_is_named(foreign, monkeypatch):
+    """In a folder whose files only their owners remove, such as /tmp."""
+
+    def refuse(path, *_, **__):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(path))
+
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(os, "unlink", refuse)
+    with pytest.raises(OutputError, match=r"\.lock' is the lock of a process of another user"):
+        write_nwbfile(new_file(a=VALUES), foreign)
 
 
 def test_another_thread_of_the_process_is_refused(tmp_path, kind):

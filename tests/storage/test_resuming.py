@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import warnings
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +17,8 @@ from nwb_ophys import repack, write_nwbfile
 from nwb_ophys.errors import OutputError, SourceError
 from nwb_ophys.formats.numpy.interface import NumpyImagingInterface
 from nwb_ophys.storage import BackendConfiguration, get_backend, remove_debris, resuming
-from nwb_ophys.storage.journal import Journal
+from nwb_ophys.storage.checkpoints import Checkpoints, NoSteps
+from nwb_ophys.storage.journal import Entries, Journal, JournalFile
 from nwb_ophys.storage.resuming import find_earlier
 
 from .conftest import VALUES, Lazy, new_file, read
@@ -341,3 +345,37 @@ def test_files_that_a_killed_writer_of_a_store_left_are_no_strangers(tmp_path):
     for name in (".zattrs", f"a/.zarray.{unique}.partial", f"a/0.0.{unique}.partial"):
         (tmp_path / name).write_text("{}")
     assert list(get_backend("zarr").strangers(tmp_path)) == []
+
+
+def test_a_write_goes_on_where_a_network_file_system_loses_its_journal(tmp_path, monkeypatch):
+    """Fault: the thread ended with a traceback, and the write with "Bad file descriptor"."""
+
+    class Stale(NoSteps):
+        def flush(self):
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    def refuse(*_, **__):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    index = np.arange(1)
+    entries = Entries(
+        index=index,
+        size=index + 4,
+        checksum=index.astype(np.uint64),
+        digest=np.zeros((1, 16), np.uint8),
+    )
+    dataset = SimpleNamespace(location="a", take=lambda: entries, stop_recording=lambda: None)
+    journal = JournalFile(tmp_path / "a.resume")
+    journal.create({}, {})
+    closed = os.close
+
+    def close_and_refuse(handle):
+        closed(handle)
+        refuse()
+
+    checkpoints = Checkpoints(journal, dict, Stale(), [dataset], number=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close_and_refuse)
+        patch.setattr(Path, "unlink", refuse)
+        assert checkpoints._commit_safely() == 0.0
+    assert checkpoints.close(is_kept=False, is_complete=True) is False

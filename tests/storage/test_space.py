@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import errno
+import os
 import shutil
 from collections import namedtuple
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -25,6 +27,7 @@ from nwb_ophys.storage import (
     size_of,
     space,
 )
+from nwb_ophys.storage.disk_errors import disk_error
 from nwb_ophys.writers import run
 
 NOISE = np.random.default_rng(0).integers(0, 65_536, (200, 100, 50)).astype("u2")  # 2 MB
@@ -264,3 +267,17 @@ def test_the_command_line_has_the_flag(tmp_path, free, capsys):
 def test_the_free_space_is_that_of_the_user(tmp_path):
     assert space.free_space(tmp_path) == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
     assert space.free_space(tmp_path / "absent") is None
+
+
+@pytest.mark.skipif(not hasattr(os, "statvfs"), reason="a call of POSIX")
+@pytest.mark.parametrize(
+    ("num_files", "num_blocks", "word"),
+    [(0, 50_000, "no room for more files"), (0, 0, "Free some space"), (900, 0, "Free some space")],
+)
+def test_a_file_system_without_room_for_files_is_named(
+    tmp_path, monkeypatch, num_files, num_blocks, word
+):
+    """Fault: a store of many chunks asked for space, of which there was enough."""
+    found = SimpleNamespace(f_files=1000, f_favail=num_files, f_bavail=num_blocks)
+    monkeypatch.setattr(os, "statvfs", lambda path: found)
+    assert word in str(disk_error(errno.ENOSPC, tmp_path / "a.nwb.zarr"))

@@ -28,6 +28,7 @@ from nwb_ophys.storage.backends.hdf5_opening import encoded, read_hdf5
 from nwb_ophys.storage.direct_writing import DirectWriter, is_large, open_past_cache
 from nwb_ophys.storage.guards import FileGuard
 from nwb_ophys.storage.positioned_access import read_at, write_all
+from nwb_ophys.storage.threads import to_the_end
 
 try:
     import fcntl
@@ -356,9 +357,12 @@ class WrittenFile(_OtherFiles, h5py.File):  # type: ignore[misc]
         try:
             super().close()
         finally:
+            # An interrupt arrives when all of this is done, see _NOT_INTERRUPTED.
             if not self.id.valid:
-                self._signals.restore()
-                self._end()
+                try:
+                    self._end()
+                finally:
+                    to_the_end(self._signals.restore)
         if not self._is_reported:
             self._is_reported = True
             self.disk.check()
@@ -369,6 +373,9 @@ class WrittenFile(_OtherFiles, h5py.File):  # type: ignore[misc]
         if self._is_calm:
             self._is_calm = False
             CALM.end()
+
+
+_NOT_INTERRUPTED = _CALLED_BY_HDF5 | {WrittenFile.close.__code__}
 
 
 def open_for_writing(path: Path, mode: str, guard: FileGuard | None = None) -> h5py.File:
@@ -460,8 +467,9 @@ class _DeferredSignals:
         """Put the former handlers back."""
         if threading.current_thread() is not threading.main_thread():
             return
-        while self._previous:
-            signal.signal(*self._previous.popitem())
+        for number, handler in list(self._previous.items()):
+            signal.signal(number, handler)
+            self._previous.pop(number, None)
 
 
 def _deferring(handler: Callable[[int, FrameType | None], Any]) -> Callable[..., None]:
@@ -475,10 +483,10 @@ def _deferring(handler: Callable[[int, FrameType | None], Any]) -> Callable[...,
 
 
 def _would_be_lost(frame: FrameType | None) -> bool:
-    """Return whether HDF5 or Python would discard an exception that is raised in a frame."""
+    """Return whether an exception that is raised in a frame would be discarded, or do harm."""
     while frame is not None:
         is_callback = frame.f_code.co_name == "__del__" or _module_of(frame) == "weakref"
-        if is_callback or frame.f_code in _CALLED_BY_HDF5:
+        if is_callback or frame.f_code in _NOT_INTERRUPTED:
             return True
         frame = frame.f_back
     return False

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nwb_ophys.documents import parse_source_json, read_limited
 from nwb_ophys.errors import OutputError
+from nwb_ophys.storage.copying import keep_mode
 from nwb_ophys.storage.guards import FolderGuard
 from nwb_ophys.storage.hidden_names import HiddenNames
 
@@ -155,7 +156,7 @@ def _write(place: Path, contents: bytes) -> None:
     new = place.with_name(f"{place.name}.{uuid.uuid4().hex}.partial")
     new.write_bytes(contents)
     if place.exists():
-        shutil.copymode(place, new)
+        keep_mode(place, new)
     new.replace(place)
 
 
