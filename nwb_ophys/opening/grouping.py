@@ -173,10 +173,21 @@ def group(
         warnings.warn(f"{error} It is left out.", UserWarning, stacklevel=4)
     places = {path: index for index, path in reversed(list(enumerate(p for p, _ in found)))}
     recordings.sort(key=lambda each: places.get(each.path, 0))
-    kept = _without_strays(recordings)
+    kept = _without_strays(_without_read(recordings))
     _warn_of_equal_recordings(kept)
     _warn_of_equal_files(kept)
     return kept
+
+
+def _without_read(recordings: Sequence[FoundRecordings]) -> list[FoundRecordings]:
+    """Name nothing as left out that is a recording, too, since its path was given."""
+    if not any(each.left_out for each in recordings):
+        return list(recordings)
+    read = {f for each in recordings for own in each.groups for f in resolved(own.files)}
+    return [
+        attrs.evolve(each, left_out=tuple(o for o in each.left_out if o.path.resolve() not in read))
+        for each in recordings
+    ]
 
 
 def _folders_first(paths: Iterable[Path]) -> list[Path]:
@@ -204,13 +215,16 @@ def _of_format(
 ) -> Iterator[FoundRecordings]:
     """Yield the recordings at paths of one format; paths of one recording give it once."""
     covered: set[Path] = set()
+    joined: set[Path] = set()
     joins = row.is_ours and row.load().joins_subfolders
     for path in _folders_first(paths):
-        if path.resolve() in covered or (joins and not covered.isdisjoint(path.resolve().parents)):
+        if path.resolve() in covered or (joins and not joined.isdisjoint(path.resolve().parents)):
             continue
         found = _grouping(row, path, pattern, movie_names)
         new = [g for g in found.groups if not covered.issuperset(resolved(g.files))]
-        covered |= {path.resolve()} | {f for g in new for f in resolved(g.files)}
+        # A recording may be in one of the folders of its path, beside others of the format.
+        joined |= {file for each in new for file in resolved(each.files)}
+        covered |= {path.resolve()} | joined
         if new:
             yield FoundRecordings(path=path, row=row, groups=tuple(new), left_out=found.left_out)
 

@@ -22,6 +22,7 @@ from nwb_ophys.testing import (
     simulate_recording,
     write_ome_tiff,
     write_scanimage,
+    write_suite2p,
     write_tiff,
 )
 from nwb_ophys.testing.samples import write_sample
@@ -262,3 +263,39 @@ def test_a_recording_among_many_files_of_like_names_is_found(tmp_path: Path) -> 
     movies = {n: i.extractor.get_series() for n, i in opened.converter.interfaces.items()}
     np.testing.assert_array_equal(movies["scanimage"], movie)
     assert len(movies["tiff"]) == 29
+
+
+def _runs_of_suite2p(folder: Path, *places: str) -> Path:
+    """Write runs of Suite2p with other numbers of ROIs at places in a folder."""
+    for seed, place in enumerate(places, start=1):
+        run = simulate_recording(num_samples=8, num_rows=24, num_columns=34, num_cells=seed)
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        write_suite2p(folder / "written", [run])
+        shutil.move(folder / "written" / "suite2p", folder / place)
+    return folder
+
+
+def _numbers_of_rois(*paths: Path) -> list[int]:
+    found = open_recording(paths)
+    return sorted(e.extractor.get_num_rois() for e in found.converter.interfaces.values())
+
+
+def test_other_runs_of_suite2p_are_named(tmp_path: Path) -> None:
+    folder = _runs_of_suite2p(tmp_path, "suite2p", "suite2p_old", "day2/again/suite2p", "flat")
+    shutil.move(folder / "flat" / "plane0", folder / "plane_of_flat")
+    notes = pytest.warns(UserWarning, match="is left out: it holds the ROIs of another run")
+    with notes as caught:
+        assert _numbers_of_rois(folder) == [1]
+    texts = [str(each.message) for each in caught]
+    assert len(texts) == 2
+    assert any(f"'plane_of_flat', 'suite2p_old' in '{folder}' is left out" in t for t in texts)
+    assert any(f"'suite2p' in '{folder / 'day2' / 'again'}' is left out" in t for t in texts)
+    with pytest.warns(UserWarning, match="another run"):  # a plane of a run is its own
+        assert _numbers_of_rois(folder, folder / "suite2p" / "plane0") == [1]
+    assert _numbers_of_rois(folder / "suite2p") == [1]
+
+
+def test_a_run_of_suite2p_within_a_given_folder_is_converted_if_it_is_given(tmp_path: Path) -> None:
+    folder = _runs_of_suite2p(tmp_path, "suite2p", "suite2p_old")
+    for paths in itertools.permutations([folder, folder / "suite2p_old"]):
+        assert _numbers_of_rois(*paths) == [1, 2]
