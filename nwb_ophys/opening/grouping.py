@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from nwb_ophys.copies import are_alike, first_alike, unfinished_copy
-from nwb_ophys.errors import SourceError, UnknownFormatError, first_of
+from nwb_ophys.errors import OptionError, SourceError, UnknownFormatError, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut, warn_of_grouping
@@ -188,6 +188,35 @@ def _without_read(recordings: Sequence[FoundRecordings]) -> list[FoundRecordings
         attrs.evolve(each, left_out=tuple(o for o in each.left_out if o.path.resolve() not in read))
         for each in recordings
     ]
+
+
+def pattern_of_files(rows: Sequence[tuple[Path, FormatRow]], given: dict[str, Any]) -> str | None:
+    """Take the pattern of the names of a movie's files out of the given arguments.
+
+    Parameters
+    ----------
+    rows : sequence of (pathlib.Path, FormatRow)
+        Paths with their formats.
+    given : dict
+        Arguments, from which ``files`` is removed.
+
+    Raises
+    ------
+    OptionError
+        If it is no text, or if no path is a folder in which it could choose.
+    """
+    joined = [path for path, row in rows if row.is_ours and row.load().joined_by_names]
+    pattern = given.pop("files", None) if joined else None
+    if pattern is None:
+        return None
+    if not isinstance(pattern, str):
+        raise OptionError(f"files is {pattern!r}; it must be a pattern of names, such as '*.tif'.")
+    if not any(path.is_dir() for path in joined):
+        raise OptionError(
+            f"files={pattern} chooses files of a folder, but '{joined[0]}' is a file; give its "
+            "folder, or leave files out."
+        )
+    return pattern
 
 
 def _folders_first(paths: Iterable[Path]) -> list[Path]:
