@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.copies import are_alike, first_alike, unfinished_copy
+from nwb_ophys.copies import are_alike, compressed_copy, first_alike, unfinished_copy
 from nwb_ophys.errors import OptionError, SourceError, UnknownFormatError, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
@@ -306,7 +306,7 @@ def _with_copies(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
 
 
 def _unfinished(found: FoundRecordings) -> Iterator[LeftOut]:
-    """Yield files of recordings whose copy or download is not finished, such as ``a.tif.part``."""
+    """Yield files that must be made whole: unfinished copies (``a.tif.part``) and ``a.tif.gz``."""
     # A recording may have 100,000 files, of which one of each kind is looked at.
     places: dict[Path, set[str]] = {}
     for each in found.groups:
@@ -315,12 +315,16 @@ def _unfinished(found: FoundRecordings) -> Iterator[LeftOut]:
             folder, ending = (file, "") if is_folder else (file.parent, file.suffix)
             places.setdefault(folder, set()).add(ending)
     for folder, endings in places.items():
-        wholes = {name: unfinished_copy(name) for name in PathProbe(folder).file_names}
-        ends = tuple(endings)
-        for name in in_natural_order(n for n, whole in wholes.items() if whole):
-            if str(wholes[name]).endswith(ends):
+        names = PathProbe(folder).file_names
+        ends, of_files = tuple(endings), tuple(endings - {""})
+        for name in in_natural_order(n for n in names if unfinished_copy(n) or compressed_copy(n)):
+            finished, whole = unfinished_copy(name), compressed_copy(name)
+            if finished is not None and finished.endswith(ends):
                 reason = "its copy or download is not finished"
                 yield LeftOut(folder / name, reason, "Finish it, or remove the file.")
+            elif whole is not None and whole.endswith(of_files) and whole not in names:
+                reason = "it is compressed, and its contents are not beside it"
+                yield LeftOut(folder / name, reason, "Unpack it if it belongs to the recording.")
 
 
 def is_recorded(row: FormatRow) -> bool:
