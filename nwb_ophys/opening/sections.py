@@ -101,9 +101,11 @@ def note_sections(interfaces: Mapping[str, Any]) -> None:
             alike.setdefault(key, {}).setdefault(place, []).append(name)
     for by_file in alike.values():
         names = [each for streams in by_file.values() for each in streams]
-        if _are_sections(list(by_file)) and all(_has_no_start(interfaces[n]) for n in names):
+        counted = _numbers_of_sections(list(by_file))
+        if counted and all(_has_no_start(interfaces[n]) for n in names):
+            numbers = "a number" if counted == 1 else "numbers"
             warnings.warn(
-                f"{listed(names)}: the names of the files or folders differ in numbers, and the "
+                f"{listed(names)}: the names of the files or folders differ in {numbers}, and the "
                 "files state no start, so that the times of each are counted from 0 s. If they are "
                 "sections of one recording, join them before, or give the times of each, such as "
                 f"with times=FILE (on the command line --times {quoted(names[-1] + '=FILE')}) or "
@@ -126,9 +128,9 @@ def _has_no_start(interface: Any) -> bool:
     return stated.get("session_start_time") is None
 
 
-def _are_sections(places: Sequence[str]) -> bool:
-    """Return whether paths differ in numbers that may count sections or sessions."""
+def _numbers_of_sections(places: Sequence[str]) -> int:
+    """Return in how many numbers paths differ; 0 if these count what is recorded together."""
     parts = [re.split(r"(\d+)", place) for place in places]
     differing = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1]
     before = [re.split(r"[ _./\\-](?=[^ _.-])", parts[0][index - 1])[-1] for index in differing]
-    return len(places) > 1 and not all(_TOGETHER.fullmatch(word) for word in before)
+    return 0 if all(_TOGETHER.fullmatch(word) for word in before) else len(differing)

@@ -84,4 +84,4 @@ def test_movies_in_numbered_folders_are_named(tmp_path, folders, is_named):
     assert len(found) == is_named
     if is_named:
         assert found[0].partition(": ")[0].count("'") == 2 * len(folders)
-        assert "the names of the files or folders differ in numbers" in found[0]
+        assert "the names of the files or folders differ in " in found[0]
