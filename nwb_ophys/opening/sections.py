@@ -17,6 +17,7 @@ from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.images import ImagesInterface
+from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.relations import Relations
 from nwb_ophys.interfaces.trials import TrialsInterface
@@ -83,8 +84,8 @@ _TOGETHER = re.compile(
 def note_sections(interfaces: Mapping[str, Any]) -> None:
     """Warn of streams that may be sections of a recording, and are all written from 0 s.
 
-    Their files, or the folders of these, have names that differ in numbers only, and state no
-    start.
+    Their files, or the folders of recorded movies, have names that differ in numbers only, and the
+    files state no start.
 
     Parameters
     ----------
@@ -96,7 +97,9 @@ def note_sections(interfaces: Mapping[str, Any]) -> None:
         paths = paths_of(interface)
         if paths and isinstance(interface, BaseOphysInterface):
             place = str(paths[0].absolute())
-            key = (type(interface), *re.split(r"(\d+)", place)[::2])
+            # Analyses in several folders have the times of their movies, which may not be here.
+            folder = None if _is_recorded(interface) else paths[0].absolute().parent
+            key = (type(interface), folder, *re.split(r"(\d+)", place)[::2])
             # Channels and planes of one file are streams of the same path.
             alike.setdefault(key, {}).setdefault(place, []).append(name)
     for by_file in alike.values():
@@ -114,6 +117,10 @@ def note_sections(interfaces: Mapping[str, Any]) -> None:
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def _is_recorded(interface: Any) -> bool:
+    return isinstance(interface, ImagingInterface) and interface.made_from() is None
 
 
 def _has_no_start(interface: Any) -> bool:
