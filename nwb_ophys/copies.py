@@ -37,6 +37,7 @@ _MARKS = re.compile(rf"cop[yi]|kopi|\(\d+\)|{_CONFLICT}", re.IGNORECASE)
 _UNFINISHED = re.compile(
     r"(.+)\.(?:part|partial|filepart|crdownload|download|opdownload|!ut|bts)", re.IGNORECASE
 )
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".7z")
 _WHOLE_BYTES, _BLOCK_BYTES, _NUM_BLOCKS = 1 << 24, 1 << 16, 64
 _PAGE_BYTES = 1 << 12
 _HEADERS = (".txt", ".xml", ".json", ".csv", ".dat", ".index")
@@ -156,6 +157,22 @@ def unfinished_copy(name: str) -> str | None:
     """
     found = _UNFINISHED.fullmatch(name)
     return found[1] if found else None
+
+
+def compressed_copy(name: str) -> str | None:
+    """Return the name that a compressed file, such as ``a.tif.gz``, has when it is unpacked.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str or None
+        None for others, and for archives that are named otherwise than their files.
+    """
+    whole, dot, _ = name.rpartition(".")
+    return whole if dot and name.lower().endswith(_COMPRESSED) and "." in whole else None
 
 
 def _hold_the_same(path: Path, other: Path) -> bool:

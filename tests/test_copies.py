@@ -180,12 +180,29 @@ def test_unfinished_copies_are_named(tmp_path, is_folder):
         write_scanimage(place, MOVIE, stem="a")
     (place / name).write_bytes(b"II*")
     (place / "notes.docx.download").touch()
+    (place / "notes.docx.gz").touch()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         nwb_ophys.open(place)
     (note,) = {str(each.message) for each in caught if name in str(each.message)}
     assert f"'{name}'" in note
     assert note.endswith("not finished. Finish it, or remove the file.")
+
+
+def test_compressed_files_of_a_series_are_named(tmp_path):
+    """Fault: files of a series that were compressed were left out without a word."""
+    for number in (1, 2):
+        tifffile.imwrite(tmp_path / f"m_{number}.tif", MOVIE + number, photometric="minisblack")
+    for name in ("m_1.tif.gz", "m_3.tif.gz", "all.zip", "notes.txt.gz"):
+        (tmp_path / name).write_bytes(b"PK")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        nwb_ophys.open(tmp_path, sampling_frequency=5.0)
+    (note,) = {str(each.message) for each in caught}
+    assert note == (
+        f"'m_3.tif.gz' in '{tmp_path}' is left out: it is compressed, and its contents are not "
+        "beside it. Unpack it if it belongs to the recording."
+    )
 
 
 def test_equal_files_of_one_series_are_named(tmp_path):

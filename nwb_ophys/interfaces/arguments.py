@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
+import numbers
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -299,6 +301,8 @@ def parse_arguments(
         raise error(f"{owner}: {blank} is an empty text; give a path, such as '.'.")
     converted = {name: _converted(value, hints[name]) for name, value in values.items()}
     for name, value in converted.items():
+        if (found := _not_finite(value)) is not None:
+            raise error(f"{owner}: {name} is {found}; give a finite number.")
         try:
             validate(_as_json(value), schema["properties"][name], name)
         except MetadataError as fault:
@@ -317,6 +321,16 @@ def _is_blank(value: Any, hint: Any) -> bool:
     given = value if isinstance(value, (list, tuple)) else [value]
     is_path = Path in alternatives(hint)
     return is_path and any(isinstance(each, str) and not each.strip() for each in given)
+
+
+def _not_finite(value: Any) -> float | None:
+    """Return a number in an argument that is infinite or NaN, which JSON schema does not know."""
+    if isinstance(value, Mapping):
+        return _not_finite(list(value.values()))
+    if isinstance(value, (list, tuple)):
+        return next((found for each in value if (found := _not_finite(each)) is not None), None)
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
+    return float(value) if is_real and not math.isfinite(value) else None
 
 
 def _converted(value: Any, hint: Any) -> Any:

@@ -71,7 +71,7 @@ _MOST_SHOWN = 5
 
 
 def warn_of_grouping(grouping: Any, stacklevel: int = 3) -> None:
-    """Warn of files that are left out, in one sentence per reason, and of the notes of groups.
+    """Warn of files that are left out, a sentence per reason and folder, and of notes of groups.
 
     Parameters
     ----------
@@ -82,13 +82,12 @@ def warn_of_grouping(grouping: Any, stacklevel: int = 3) -> None:
     """
     for note in (note for group in grouping.groups for note in group.notes):
         warnings.warn(note, UserWarning, stacklevel=stacklevel)
-    reasons: dict[str, list[Path]] = {}
+    reasons: dict[tuple[str, Path], list[Path]] = {}
     for each in grouping.left_out:
-        reasons.setdefault(f"{each.reason}. {each.advice}", []).append(each.path)
-    for reason, paths in reasons.items():
+        key = (f"{each.reason}. {each.advice}", each.path.parent)
+        reasons.setdefault(key, []).append(each.path)
+    for (reason, folder), paths in reasons.items():
         shown = first_named([path.name for path in paths], _MOST_SHOWN)
         warnings.warn(
-            f"{shown} in '{paths[0].parent}' is left out: {reason}",
-            UserWarning,
-            stacklevel=stacklevel,
+            f"{shown} in '{folder}' is left out: {reason}", UserWarning, stacklevel=stacklevel
         )

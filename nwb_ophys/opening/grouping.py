@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 
-from nwb_ophys.copies import are_alike, first_alike, unfinished_copy
-from nwb_ophys.errors import SourceError, UnknownFormatError, first_of
+from nwb_ophys.copies import are_alike, compressed_copy, first_alike, unfinished_copy
+from nwb_ophys.errors import OptionError, SourceError, UnknownFormatError, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES
 from nwb_ophys.filetypes.tiff.heading import read_tiff_heading
 from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut, warn_of_grouping
@@ -173,10 +173,50 @@ def group(
         warnings.warn(f"{error} It is left out.", UserWarning, stacklevel=4)
     places = {path: index for index, path in reversed(list(enumerate(p for p, _ in found)))}
     recordings.sort(key=lambda each: places.get(each.path, 0))
-    kept = _without_strays(recordings)
+    kept = _without_strays(_without_read(recordings))
     _warn_of_equal_recordings(kept)
     _warn_of_equal_files(kept)
     return kept
+
+
+def _without_read(recordings: Sequence[FoundRecordings]) -> list[FoundRecordings]:
+    """Name nothing as left out that is a recording, too, since its path was given."""
+    if not any(each.left_out for each in recordings):
+        return list(recordings)
+    read = {f for each in recordings for own in each.groups for f in resolved(own.files)}
+    return [
+        attrs.evolve(each, left_out=tuple(o for o in each.left_out if o.path.resolve() not in read))
+        for each in recordings
+    ]
+
+
+def pattern_of_files(rows: Sequence[tuple[Path, FormatRow]], given: dict[str, Any]) -> str | None:
+    """Take the pattern of the names of a movie's files out of the given arguments.
+
+    Parameters
+    ----------
+    rows : sequence of (pathlib.Path, FormatRow)
+        Paths with their formats.
+    given : dict
+        Arguments, from which ``files`` is removed.
+
+    Raises
+    ------
+    OptionError
+        If it is no text, or if no path is a folder in which it could choose.
+    """
+    joined = [path for path, row in rows if row.is_ours and row.load().joined_by_names]
+    pattern = given.pop("files", None) if joined else None
+    if pattern is None:
+        return None
+    if not isinstance(pattern, str):
+        raise OptionError(f"files is {pattern!r}; it must be a pattern of names, such as '*.tif'.")
+    if not any(path.is_dir() for path in joined):
+        raise OptionError(
+            f"files={pattern} chooses files of a folder, but '{joined[0]}' is a file; give its "
+            "folder, or leave files out."
+        )
+    return pattern
 
 
 def _folders_first(paths: Iterable[Path]) -> list[Path]:
@@ -204,13 +244,16 @@ def _of_format(
 ) -> Iterator[FoundRecordings]:
     """Yield the recordings at paths of one format; paths of one recording give it once."""
     covered: set[Path] = set()
+    joined: set[Path] = set()
     joins = row.is_ours and row.load().joins_subfolders
     for path in _folders_first(paths):
-        if path.resolve() in covered or (joins and not covered.isdisjoint(path.resolve().parents)):
+        if path.resolve() in covered or (joins and not joined.isdisjoint(path.resolve().parents)):
             continue
         found = _grouping(row, path, pattern, movie_names)
         new = [g for g in found.groups if not covered.issuperset(resolved(g.files))]
-        covered |= {path.resolve()} | {f for g in new for f in resolved(g.files)}
+        # A recording may be in one of the folders of its path, beside others of the format.
+        joined |= {file for each in new for file in resolved(each.files)}
+        covered |= {path.resolve()} | joined
         if new:
             yield FoundRecordings(path=path, row=row, groups=tuple(new), left_out=found.left_out)
 
@@ -263,7 +306,7 @@ def _with_copies(found: FoundRecordings, given: set[Path]) -> FoundRecordings:
 
 
 def _unfinished(found: FoundRecordings) -> Iterator[LeftOut]:
-    """Yield files of recordings whose copy or download is not finished, such as ``a.tif.part``."""
+    """Yield files that must be made whole: unfinished copies (``a.tif.part``) and ``a.tif.gz``."""
     # A recording may have 100,000 files, of which one of each kind is looked at.
     places: dict[Path, set[str]] = {}
     for each in found.groups:
@@ -272,12 +315,16 @@ def _unfinished(found: FoundRecordings) -> Iterator[LeftOut]:
             folder, ending = (file, "") if is_folder else (file.parent, file.suffix)
             places.setdefault(folder, set()).add(ending)
     for folder, endings in places.items():
-        wholes = {name: unfinished_copy(name) for name in PathProbe(folder).file_names}
-        ends = tuple(endings)
-        for name in in_natural_order(n for n, whole in wholes.items() if whole):
-            if str(wholes[name]).endswith(ends):
+        names = PathProbe(folder).file_names
+        ends, of_files = tuple(endings), tuple(endings - {""})
+        for name in in_natural_order(n for n in names if unfinished_copy(n) or compressed_copy(n)):
+            finished, whole = unfinished_copy(name), compressed_copy(name)
+            if finished is not None and finished.endswith(ends):
                 reason = "its copy or download is not finished"
                 yield LeftOut(folder / name, reason, "Finish it, or remove the file.")
+            elif whole is not None and whole.endswith(of_files) and whole not in names:
+                reason = "it is compressed, and its contents are not beside it"
+                yield LeftOut(folder / name, reason, "Unpack it if it belongs to the recording.")
 
 
 def is_recorded(row: FormatRow) -> bool:

@@ -30,6 +30,7 @@ from nwb_ophys.metadata.value_texts import parse_options, read_text
 from nwb_ophys.opening.grouping import (
     FoundRecordings,
     group,
+    pattern_of_files,
     recognise,
     streams_of_groups,
     without_incomplete,
@@ -331,8 +332,7 @@ def open_all(
     for index, found in enumerate(recordings):
         path, row, cls = found.path, found.row, found.row.load()
         source = {**_stated_beside(found, recordings), **parse_options(given, _source_schema(cls))}
-        if not isinstance(source.get("as_volume", True), bool):
-            raise OptionError(f"as_volume is {source['as_volume']!r}; it must be true or false.")
+        _check_choices(source, cls)
         warn_of_grouping(found)
         if not found.groups:
             continue
@@ -352,6 +352,16 @@ def open_all(
     if not do_times_follow():
         note_sections(interfaces)
     return interfaces
+
+
+def _check_choices(source: Mapping[str, Any], cls: Any) -> None:
+    """Raise if an option that chooses streams is neither true nor false."""
+    named = getattr(cls, "stream_options", {})
+    flags = [name for name, schema in named.items() if schema.get("type") == "boolean"]
+    given = {name: source[name] for name in flags if source.get(name) is not None}
+    for name, value in {"as_volume": source.get("as_volume", True), **given}.items():
+        if not isinstance(value, bool):
+            raise OptionError(f"{name} is {value!r}; it must be true or false.")
 
 
 @contextmanager
@@ -434,9 +444,7 @@ def _found(
         if isinstance(path, RemotePath) and not getattr(row.load(), "reads_ranges", False):
             raise not_read(path)
     rows, given = requested_rows(rows, given, are_named=bool(names))
-    pattern = None
-    if any(row.is_ours and row.load().joined_by_names for _, row in rows):
-        pattern = given.pop("files", None)
+    pattern = pattern_of_files(rows, given)
     recordings = group(rows, given=paths, pattern=pattern)
     by_user = {path.resolve() for path in paths if path.is_file()}
 

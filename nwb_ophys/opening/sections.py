@@ -17,9 +17,11 @@ from nwb_ophys.interfaces.alignment import TimeAlignment
 from nwb_ophys.interfaces.base import BaseOphysInterface
 from nwb_ophys.interfaces.comparison import listed
 from nwb_ophys.interfaces.images import ImagesInterface
+from nwb_ophys.interfaces.imaging import ImagingInterface
 from nwb_ophys.interfaces.made_from import paths_of
 from nwb_ophys.interfaces.relations import Relations
 from nwb_ophys.interfaces.trials import TrialsInterface
+from nwb_ophys.shell_words import quoted
 from nwb_ophys.timing import extractor_times
 
 
@@ -82,7 +84,8 @@ _TOGETHER = re.compile(
 def note_sections(interfaces: Mapping[str, Any]) -> None:
     """Warn of streams that may be sections of a recording, and are all written from 0 s.
 
-    Their files have names that differ in one number only, and state no start.
+    Their files, or the folders of recorded movies, have names that differ in numbers only, and the
+    files state no start.
 
     Parameters
     ----------
@@ -92,23 +95,32 @@ def note_sections(interfaces: Mapping[str, Any]) -> None:
     alike: dict[tuple[Any, ...], dict[str, list[str]]] = {}
     for name, interface in interfaces.items():
         paths = paths_of(interface)
-        if len(paths) == 1 and isinstance(interface, BaseOphysInterface):
-            parts = re.split(r"(\d+)", paths[0].name)
-            key = (type(interface), paths[0].absolute().parent, *parts[::2])
+        if paths and isinstance(interface, BaseOphysInterface):
+            place = str(paths[0].absolute())
+            # Analyses in several folders have the times of their movies, which may not be here.
+            folder = None if _is_recorded(interface) else paths[0].absolute().parent
+            key = (type(interface), folder, *re.split(r"(\d+)", place)[::2])
             # Channels and planes of one file are streams of the same path.
-            alike.setdefault(key, {}).setdefault(paths[0].name, []).append(name)
+            alike.setdefault(key, {}).setdefault(place, []).append(name)
     for by_file in alike.values():
         names = [each for streams in by_file.values() for each in streams]
-        if _are_sections(list(by_file)) and all(_has_no_start(interfaces[n]) for n in names):
+        counted = _numbers_of_sections(list(by_file))
+        if counted and all(_has_no_start(interfaces[n]) for n in names):
+            numbers = "a number" if counted == 1 else "numbers"
             warnings.warn(
-                f"{listed(names)}: the names of the files differ in a number, and the files state "
-                "no start, so that the times of each are counted from 0 s. If they are sections of "
-                "one recording, join them before, or give the times of each, such as with "
-                f"times=FILE (on the command line --times {names[-1]}=FILE) or "
-                "set_aligned_starting_time(). If they were recorded together, this is right.",
+                f"{listed(names)}: the names of the files or folders differ in {numbers}, and the "
+                "files state no start, so that the times of each are counted from 0 s. If they are "
+                "sections of one recording, join them before, or give the times of each, such as "
+                f"with times=FILE (on the command line --times {quoted(names[-1] + '=FILE')}) or "
+                "set_aligned_starting_time(). If they are of several sessions, convert each by "
+                "itself. If they were recorded together, this is right.",
                 UserWarning,
                 stacklevel=4,
             )
+
+
+def _is_recorded(interface: Any) -> bool:
+    return isinstance(interface, ImagingInterface) and interface.made_from() is None
 
 
 def _has_no_start(interface: Any) -> bool:
@@ -123,12 +135,9 @@ def _has_no_start(interface: Any) -> bool:
     return stated.get("session_start_time") is None
 
 
-def _are_sections(names: Sequence[str]) -> bool:
-    """Return whether names of files differ in one number that may count sections."""
-    parts = [re.split(r"(\d+)", name) for name in names]
+def _numbers_of_sections(places: Sequence[str]) -> int:
+    """Return in how many numbers paths differ; 0 if these count what is recorded together."""
+    parts = [re.split(r"(\d+)", place) for place in places]
     differing = [i for i, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1]
-    if len(names) < 2 or len(differing) != 1:
-        return False
-    before = parts[0][differing[0] - 1]
-    word = re.split(r"[ _.-](?=[^ _.-])", before)[-1]
-    return _TOGETHER.fullmatch(word) is None
+    before = [re.split(r"[ _./\\-](?=[^ _.-])", parts[0][index - 1])[-1] for index in differing]
+    return 0 if all(_TOGETHER.fullmatch(word) for word in before) else len(differing)

@@ -50,6 +50,10 @@ from nwb_ophys.timing import (
 
 _MOST_TIMES = 100_000_000
 _RATE_TOLERANCE = 0.05
+# Rates in Hz that times without a unit have if they are in seconds.
+_USUAL_RATES = (0.2, 2000.0)
+_FEWEST_COUNTED = 2
+_NO_UNIT = "in seconds, since no unit is stated"
 # Usual steps that a counter may go on within one, when it passes its largest value.
 _LONGEST_STEP = 100.0
 
@@ -259,11 +263,12 @@ def _from_times(
 
 
 def _seconds(
-    vector: Vector, parsed: Any, target: Target
+    vector: Vector, parsed: Any, target: Target | None
 ) -> tuple[NDArray[np.float64], str, Datetimes | None]:
     """Return ascending times in seconds, their unit in words, and dates and times, if any.
 
-    Dates and times are returned as the seconds after the first one.
+    Dates and times are returned as the seconds after the first one. The rate of times without a
+    unit is compared with that of the target; None for times that are not those of its samples.
     """
     if vector.in_utc is not None:
         return _seconds_of_datetimes(vector, parsed)
@@ -275,7 +280,7 @@ def _seconds(
     counted_on = _differences(values, base) if base else values
     numbers = as_seconds(counted_on, f"The values of the {vector.label}")
     _check_ascending(numbers, vector.label)
-    if factor is None:
+    if factor is None and target is not None:
         _check_in_seconds(numbers, vector, target)
     seconds = numbers * (factor or 1.0)
     # The limits of pulses are on the clock of the file.
@@ -283,7 +288,7 @@ def _seconds(
     if parsed.zero != "first" or limits != (None, None):
         seconds = seconds + float(base) * (factor or 1.0)
         _check_not_of_calendar(seconds, vector, parsed)
-    shown = "in seconds, since no unit is stated"
+    shown = _NO_UNIT
     if factor is not None:
         by = "as given" if parsed.unit is not None else "as the file states"
         shown = f"in {parsed.unit or stated}, {by}"
@@ -339,11 +344,19 @@ def _check_ascending(values: NDArray[np.float64], label: str) -> None:
 
 
 def _check_in_seconds(values: NDArray[np.float64], vector: Vector, target: Target) -> None:
-    """Raise if times without a unit cannot be in seconds, by the rate that the source states."""
-    if target.rate is None or values.size < 2:
+    """Raise if times without a unit cannot be in seconds, by the rate that the source states.
+
+    Warn of times that are hardly in seconds where the source states none.
+    """
+    if values.size < 2:
         return
     rate = 1 / float(np.median(np.diff(values)))
-    if 1 / PLAUSIBLE < rate / target.rate < PLAUSIBLE:
+    if target.rate is None:
+        _warn_of_rate_in_seconds(values, rate, vector, target.noun)
+        return
+    # Each plane of a volume may have a time.
+    rates = (target.rate, target.rate * target.num_planes)
+    if any(1 / PLAUSIBLE < rate / each < PLAUSIBLE for each in rates):
         return
     fitting = next(
         (
@@ -356,6 +369,29 @@ def _check_in_seconds(values: NDArray[np.float64], vector: Vector, target: Targe
     raise OptionError(
         f"The {vector.label} states no unit. In seconds it has {rate:.4g} Hz, but the source of "
         f"{target.label} states {target.rate:.4g} Hz; give unit={fitting}, or unit=s if it is so."
+    )
+
+
+def _warn_of_rate_in_seconds(
+    values: NDArray[np.float64], rate: float, vector: Vector, noun: str
+) -> None:
+    is_count = values.size > _FEWEST_COUNTED and bool((np.diff(values) == 1).all())
+    low, high = _USUAL_RATES
+    if low < rate < high and not is_count:
+        return
+    fitting = [unit for unit in ("ms", "us", "min") if low < rate / UNITS[unit] < high]
+    if is_count:
+        why = f"they count one by one, as numbers of {noun}s do"
+    elif fitting:
+        why = f"in {fitting[0]} they have {rate / UNITS[fitting[0]]:.4g} Hz"
+    else:
+        why = "few recordings have such a rate"
+    warnings.warn(
+        f"The {vector.label} states no unit: in seconds its values have {rate:.4g} Hz, but {why}. "
+        "Check that they are times in seconds, and give unit=s to hide this note, or the right "
+        "unit.",
+        UserWarning,
+        stacklevel=7,
     )
 
 
@@ -483,8 +519,10 @@ def _edges_of(
                     f"The {clock.label} has {len(clock)} values, but the {vector.label} has "
                     f"{len(vector)}; each sample of the trace needs a time."
                 )
-            times, _, dated = _seconds(clock, parsed, attrs.evolve(target, rate=None))
+            times, unit, dated = _seconds(clock, parsed, None)
             seconds = times[edges.samples]
+            if unit == _NO_UNIT:
+                _check_in_seconds(seconds, clock, target)
     how = "halfway" if parsed.threshold is None else "as given"
     line = (
         f"pulses: {label}, {counted(int(seconds.size), f'{parsed.edge} edge')}; low level "

@@ -77,7 +77,7 @@ class GivenPulses(GivenFile):
         "Samples of the trace per second, in Hz. Without rate and time, the values are the times "
         "of pulses.",
         default=None,
-        schema={"exclusiveMinimum": 0},
+        schema={"exclusiveMinimum": 0, "maximum": 1e9},
     )
     time: str | None = argument(
         "Column with the time of each sample of the trace, in place of a rate.", default=None

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 import tifffile
 
-from nwb_ophys.errors import NwbOphysError, UnknownFormatError
+from nwb_ophys.errors import NwbOphysError, OptionError, UnknownFormatError
 from nwb_ophys.opening import open_recording
-from nwb_ophys.registry import formats
+from nwb_ophys.opening.grouping import group
+from nwb_ophys.registry import detect, formats, likeliest
 from nwb_ophys.testing import (
     SimulatedRecording,
     simulate_recording,
     write_ome_tiff,
     write_scanimage,
+    write_suite2p,
     write_tiff,
 )
 from nwb_ophys.testing.samples import write_sample
@@ -262,3 +264,92 @@ def test_a_recording_among_many_files_of_like_names_is_found(tmp_path: Path) -> 
     movies = {n: i.extractor.get_series() for n, i in opened.converter.interfaces.items()}
     np.testing.assert_array_equal(movies["scanimage"], movie)
     assert len(movies["tiff"]) == 29
+
+
+def _runs_of_suite2p(folder: Path, *places: str) -> Path:
+    """Write runs of Suite2p with other numbers of ROIs at places in a folder."""
+    for seed, place in enumerate(places, start=1):
+        run = simulate_recording(num_samples=8, num_rows=24, num_columns=34, num_cells=seed)
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        write_suite2p(folder / "written", [run])
+        shutil.move(folder / "written" / "suite2p", folder / place)
+    return folder
+
+
+def _numbers_of_rois(*paths: Path) -> list[int]:
+    found = open_recording(paths)
+    return sorted(e.extractor.get_num_rois() for e in found.converter.interfaces.values())
+
+
+def test_other_runs_of_suite2p_are_named(tmp_path: Path) -> None:
+    folder = _runs_of_suite2p(tmp_path, "suite2p", "suite2p_old", "day2/again/suite2p", "flat")
+    shutil.move(folder / "flat" / "plane0", folder / "plane_of_flat")
+    notes = pytest.warns(UserWarning, match="is left out: it holds the ROIs of another run")
+    with notes as caught:
+        assert _numbers_of_rois(folder) == [1]
+    texts = [str(each.message) for each in caught]
+    assert len(texts) == 2
+    assert any(f"'plane_of_flat', 'suite2p_old' in '{folder}' is left out" in t for t in texts)
+    assert any(f"'suite2p' in '{folder / 'day2' / 'again'}' is left out" in t for t in texts)
+    with pytest.warns(UserWarning, match="another run"):  # a plane of a run is its own
+        assert _numbers_of_rois(folder, folder / "suite2p" / "plane0") == [1]
+    assert _numbers_of_rois(folder / "suite2p") == [1]
+
+
+def test_a_run_of_suite2p_within_a_given_folder_is_converted_if_it_is_given(tmp_path: Path) -> None:
+    folder = _runs_of_suite2p(tmp_path, "suite2p", "suite2p_old")
+    for paths in itertools.permutations([folder, folder / "suite2p_old"]):
+        assert _numbers_of_rois(*paths) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if formats()[name].load().searched_in_folders]
+)
+def test_a_recording_in_a_subfolder_of_another_is_converted_or_named(
+    name: str, tmp_path: Path, recording: SimulatedRecording
+) -> None:
+    other = simulate_recording(num_samples=15, num_rows=24, num_columns=34, num_cells=3, seed=9)
+    (tmp_path / "second").mkdir()
+    write_sample(formats()[name], tmp_path, recording)
+    write_sample(formats()[name], tmp_path / "second", other)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = group(likeliest(detect(tmp_path, every_file=True)))
+    named = [path for each in found for own in each.groups for path in own.files]
+    named += [left.path for each in found for left in each.left_out]
+    assert any("second" in str(each) for each in [*named, *(c.message for c in caught)])
+
+
+def test_a_pattern_of_files_needs_a_folder(tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_tiff(tmp_path / f"a_{number}.tif", np.zeros((5, 6, 7), "u2"))
+    with pytest.raises(OptionError, match=r"files=a_2\* chooses files of a folder, but '.*a_1"):
+        open_recording(tmp_path / "a_1.tif", options={**_OPTIONS, "files": "a_2*"})
+    with pytest.raises(OptionError, match="files is 3; it must be a pattern"):
+        open_recording(tmp_path, options={**_OPTIONS, "files": 3})
+
+
+def _channels(folder: Path, *names: str) -> Path:
+    for index, name in enumerate(names):
+        write_tiff(folder / f"{name}.tif", np.full((5, 6, 7), index, "u2"))
+    return folder
+
+
+def test_a_file_that_only_one_channel_lacks_is_named(tmp_path: Path) -> None:
+    folder = _channels(tmp_path, *(f"rec_00{n}_ch{c}" for n, c in ("11", "21", "31", "12", "22")))
+    with pytest.warns(UserWarning, match=r"'rec_001_ch2.tif' to .* have no file with the number 3"):
+        found = open_recording(folder, options=_OPTIONS)
+    numbers = [e.extractor.get_num_samples() for e in found.converter.interfaces.values()]
+    assert numbers == [15, 10]
+    (tmp_path / "rec_003_ch1.tif").unlink()
+    open_recording(folder, options=_OPTIONS)  # no note
+
+
+def test_other_channels_of_a_file_are_named(tmp_path: Path) -> None:
+    names = ["rec_ch1_1", "rec_ch1_2", "rec_ch2_1", "rec_ch2_2", "AVG_rec_ch1_1", "other_ch3_1"]
+    folder = _channels(tmp_path, *names)
+    said = "'rec_ch2_1.tif' in .* is left out: by the names it and 1 further file are another"
+    with pytest.warns(UserWarning, match=said) as caught:
+        open_recording(folder / "rec_ch1_1.tif", options=_OPTIONS)
+    assert len(caught) == 1
+    open_recording([folder / f"{name}.tif" for name in names[:4]], options=_OPTIONS)  # no note

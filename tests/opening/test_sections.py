@@ -7,6 +7,7 @@ import warnings
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
 import nwb_ophys
 from nwb_ophys.opening import open_recording
@@ -60,3 +61,27 @@ def test_open_gives_the_note_too(tmp_path):
     np.save(folder / "a2.npy", MOVIE + 1)
     with pytest.warns(UserWarning, match="counted from 0 s"):
         nwb_ophys.open(folder, sampling_frequency=10.0)
+
+
+@pytest.mark.parametrize(
+    ("folders", "is_named"),
+    [
+        (["rec0", "rec1"], True),
+        (["m1/day1", "m1/day2", "m2/day1"], True),
+        (["plane0/rec1", "plane1/rec2"], True),
+        (["raw", "corrected"], False),
+        (["plane0", "plane1"], False),
+        (["ch1/plane0", "ch1/plane1", "ch2/plane0"], False),
+    ],
+)
+def test_movies_in_numbered_folders_are_named(tmp_path, folders, is_named):
+    for index, folder in enumerate(folders):
+        (tmp_path / folder).mkdir(parents=True)
+        for part in (1, 2):  # joined
+            movie = np.full((5, 6, 7), 2 * index + part, "u2")
+            tifffile.imwrite(tmp_path / folder / f"movie_{part}.tif", movie)
+    found = notes(tmp_path)
+    assert len(found) == is_named
+    if is_named:
+        assert found[0].partition(": ")[0].count("'") == 2 * len(folders)
+        assert "the names of the files or folders differ in " in found[0]

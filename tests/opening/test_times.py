@@ -626,3 +626,100 @@ def test_an_empty_path_is_not_the_current_folder(folder):
             apply_times(converter, **given)
     with pytest.raises(SourceArgumentError, match="file_path is an empty text"):
         TiffImagingInterface("", sampling_frequency=30.0)
+
+
+def timed_by(values, **keys):
+    """Return the recording of a movie without a rate, with times of a file."""
+    np.save("t.npy", values)
+    recording = open_recording("movie.tif", has_times=True)
+    apply_times(recording, times={"file": "t.npy", **keys})
+    return recording
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.arange(NUM) * 100.0, "have 0.01 Hz, but in ms they have 10 Hz"),
+        (738_000 + np.arange(NUM) / 864_000, "but few recordings have such a rate"),
+        (np.arange(NUM), "count one by one, as numbers of frames do"),
+    ],
+)
+def test_times_without_a_unit_that_are_hardly_seconds_are_named(folder, values, said):
+    with pytest.warns(UserWarning, match=f"states no unit: in seconds .*{said}"):
+        timed_by(values)
+    timed_by(values, unit="s")  # no note
+    timed_by(np.arange(NUM) / 3, unit="s")
+
+
+def test_a_clock_of_a_trace_without_a_unit_that_is_hardly_in_seconds_is_named(folder, times):
+    np.savez("t.npz", frames=trace(times), clock=np.arange(RATE * 5) / RATE * 1e3)
+    given = {"file": "t.npz", "column": "frames", "time": "clock"}
+    with pytest.warns(UserWarning, match="in seconds its values have 0.0.* but in ms they have"):
+        apply_times(open_recording("movie.tif", has_times=True), pulses=given)
+    with pytest.raises(OptionError, match="states 30 Hz; give unit=ms"):
+        apply_times(opened("movie.tif"), pulses=given)
+    apply_times(open_recording("movie.tif", has_times=True), pulses={**given, "unit": "ms"})
+
+
+def test_each_of_many_planes_may_have_a_time(tmp_path):
+    movie = NumpyImagingInterface(np.zeros((4, 60, 60, 50), "u2"), sampling_frequency=1.0)
+    np.save(tmp_path / "t.npy", np.arange(200) / 50)
+    apply_times(movie, times=tmp_path / "t.npy")
+    np.testing.assert_allclose(movie.get_timestamps(), [0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, np.float32("-inf")])
+@pytest.mark.parametrize("key", ["zero", "rate", "after", "threshold"])
+def test_numbers_are_finite(folder, times, key, value):
+    np.save("p.npy", trace(times))
+    given = {"file": "p.npy", "rate": RATE, key: value}
+    with pytest.raises(OptionError, match=f"pulses: {key} is .*; give a finite number"):
+        apply_times(opened("movie.tif"), pulses=given)
+    with pytest.raises(OptionError, match=r"rate is .*; it must be at most"):
+        apply_times(opened("movie.tif"), pulses={"file": "p.npy", "rate": 1e300})
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ({"rate": 20.0}, r"Ophys.TwoPhotonSeries.0.rate is 20, but .* have 10 Hz"),
+        ({"starting_time": 5.0}, r"Ophys.TwoPhotonSeries.0.starting_time is 5, but .* at 2 s"),
+    ],
+)
+def test_metadata_that_contradict_times_that_were_set_are_refused(folder, stated, said):
+    recording = timed_by(2 + np.arange(NUM) / 10)
+    metadata = recording.converter.get_metadata()
+    metadata["NWBFile"]["session_start_time"] = START
+    series = metadata["Ophys"]["TwoPhotonSeries"][0]
+    series.update(stated)
+    with pytest.raises(MetadataError, match=f"{said}.*leave one of the two out"):
+        recording.converter.run_conversion("out.nwb", metadata=metadata, progress=False)
+    assert not (folder / "out.nwb").exists()
+    series.update(rate=10.0, starting_time=2.0)
+    recording.converter.run_conversion("out.nwb", metadata=metadata, progress=False)
+
+
+def test_a_rate_beside_uneven_times_and_a_start_beside_a_shift_are_refused(folder, times):
+    movie = TiffImagingInterface("movie.tif", sampling_frequency=20.0)
+    metadata = movie.get_metadata()
+    metadata["NWBFile"]["session_start_time"] = START
+    series = metadata["Ophys"]["TwoPhotonSeries"][0]
+    series["rate"] = 30.0
+    movie.set_aligned_starting_time(7.0)
+    assert movie.create_nwbfile(metadata).acquisition["TwoPhotonSeries"].rate == 30.0
+    series["starting_time"] = 3.0
+    with pytest.raises(MetadataError, match=r"starting_time is 3, but .* begin at 7 s"):
+        movie.create_nwbfile(metadata)
+    del series["starting_time"]
+    movie.set_aligned_timestamps(times)
+    with pytest.raises(MetadataError, match=r"rate is 30, but .* have no constant rate"):
+        movie.create_nwbfile(metadata)
+
+
+def test_a_rate_of_traces_that_contradicts_times_that_were_set_is_refused(folder, times):
+    recording = open_recording("suite2p")
+    apply_times(recording, times={"file": str(np.save("t.npy", times) or "t.npy")})
+    traces = {"PlaneSegmentation": {"raw": {"rate": 30.0}}}
+    metadata = {"NWBFile": {"session_start_time": START}, "Ophys": {"Fluorescence": traces}}
+    with pytest.raises(MetadataError, match=r"rate is 30, but .* have no constant rate"):
+        recording.converter.create_nwbfile(metadata)

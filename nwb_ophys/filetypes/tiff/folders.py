@@ -118,11 +118,19 @@ def _folder_of(path: Path) -> PathProbe:
     return PathProbe(path.parent)
 
 
-def warn_of_subfolders(path: Path) -> None:
-    """Warn of folders within a folder that hold TIFF files, which are not read with it."""
+def warn_of_subfolders(path: Path, *suffixes: str) -> None:
+    """Warn of folders within a folder that hold TIFF files, which are not read with it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    *suffixes : str
+        Further endings of TIFF files, in lower case.
+    """
     if not path.is_dir():
         return
-    others = [each.path.name for each in PathProbe(path).folders() if each.names(*TIFF_SUFFIXES)]
+    endings = (*suffixes, *TIFF_SUFFIXES)
+    others = [each.path.name for each in PathProbe(path).folders() if each.names(*endings)]
     if others:
         warnings.warn(
             f"The TIFF files in {', '.join(sorted(others))} within '{path}' are not read with it; "

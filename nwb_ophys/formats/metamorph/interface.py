@@ -11,7 +11,7 @@ import attrs
 
 from nwb_ophys.errors import SourceError, counted, first_of
 from nwb_ophys.filetypes.ome.recordings import grid_spacing
-from nwb_ophys.filetypes.tiff.folders import first_heading
+from nwb_ophys.filetypes.tiff.folders import first_heading, warn_of_subfolders
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.formats.metamorph.metaseries import is_metaseries
 from nwb_ophys.formats.metamorph.names import (
@@ -138,6 +138,7 @@ class MetaMorphImagingInterface(ImagingInterface):
     def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
         """Return the acquisitions at a path: files that differ in wavelength, stage and time."""
         files, _ = stacks_in(probe.path)
+        warn_of_subfolders(probe.path, STACK_SUFFIX)
         groups = tuple(FileGroup.of_files(own) for own in acquisitions_of(files or [probe.path]))
         return Grouping(groups=groups)
 

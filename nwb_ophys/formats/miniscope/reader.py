@@ -317,6 +317,11 @@ def _times(
     camera_number: int | None,
 ) -> tuple[Times | None, list[tuple[int, int, int]]]:
     """Return the times of all samples, and each recording's first sample, count and first frame."""
+    if camera_number is not None and not any(each.is_old and each.times for each in devices):
+        raise SourceArgumentError(
+            f"camera_number is given, but '{devices[0].folder}' has no timestamp.dat with the "
+            "times of several cameras; leave it out."
+        )
     times: list[Times] = []
     runs: list[tuple[int, int, int]] = []
     samples = frames = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ _MOST_PIXELS = 1 << 26
 
 _MOST_LISTED = 4
 _MOST_PLANES = 1000
+# Levels of folders in which other runs are looked for, as detection does.
+_DEPTH = 3
 
 _SECOND_CHANNEL: dict[tuple[str, ...], str] = {
     ROI_FILES: "F_chan2.npy",
@@ -261,6 +263,34 @@ def planes_of_other_names(folder: Path | PathProbe) -> list[str]:
         for each in PathProbe.of(folder).folders()
         if not _PLANE.fullmatch(each.path.name) and _has_files(each, ROI_FILES)
     ]
+
+
+def other_folders(probe: PathProbe, files: tuple[str, ...] = ROI_FILES) -> list[Path]:
+    """Return the folders below a path that hold planes of other runs, which are not read with it.
+
+    Parameters
+    ----------
+    probe : PathProbe
+        A path that :func:`find_suite2p_folder` accepts.
+    files : tuple of str
+        Files that a plane must have.
+    """
+    read, plane = find_suite2p_folder(probe, files)
+    return [] if plane else list(_others_below(probe, read.resolve(), files, _DEPTH))
+
+
+def _others_below(
+    probe: PathProbe, read: Path, files: tuple[str, ...], depth: int
+) -> Iterator[Path]:
+    is_read = probe.path.resolve() == read
+    for each in probe.folders():
+        # Planes in the folder that is read are its own.
+        if each.path.resolve() == read or (is_read and is_plane(each, files)):
+            continue
+        if plane_names(each, files) or is_plane(each, files):
+            yield each.path
+        elif depth > 1:
+            yield from _others_below(each, read, files, depth - 1)
 
 
 def short_second_channels(folder: Path, planes: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -22,6 +22,7 @@ from nwb_ophys.formats.suite2p.folder import (
     lacking_files,
     missing_planes,
     movies_not_read,
+    other_folders,
     part_of,
     place_of,
     plane_names,
@@ -42,6 +43,7 @@ from nwb_ophys.interfaces.arguments import (
     argument,
     trust_pickles_argument,
 )
+from nwb_ophys.interfaces.grouping import FileGroup, Grouping, LeftOut
 from nwb_ophys.interfaces.imaging import ImagingInterface, ImagingOptions, block_size
 from nwb_ophys.interfaces.made_from import MadeFrom
 from nwb_ophys.interfaces.mixins import MotionWriter
@@ -154,6 +156,11 @@ class Suite2pSegmentationInterface(SegmentationInterface):
         return suite2p_refusal(probe)
 
     @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the Suite2p folder at a path; folders of other runs below it are left out."""
+        return _grouping(probe, ROI_FILES, "it holds the ROIs of another run of Suite2p")
+
+    @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
         """Return a part for each plane and channel of a Suite2p folder."""
         return _parts(path, ROI_FILES, source)
@@ -229,6 +236,11 @@ class Suite2pImagingInterface(ImagingInterface, MotionWriter):
     def recording_of(cls, probe: PathProbe) -> Path | None:
         """Return the ``suite2p`` folder with a movie that a file such as ops.npy belongs to."""
         return suite2p_folder_of(probe, MOVIE_FILES)
+
+    @classmethod
+    def group(cls, probe: PathProbe, movie_names: Collection[str] = ()) -> Grouping:
+        """Return the Suite2p folder at a path; folders of other runs below it are left out."""
+        return _grouping(probe, MOVIE_FILES, "it holds a movie of another run of Suite2p")
 
     @classmethod
     def parts(cls, path: Path, **source: Any) -> list[Part]:
@@ -307,6 +319,18 @@ def _chosen(source: Any, files: tuple[str, ...]) -> tuple[Path, str]:
             f"'{folder}' has no channel '{source.channel_name}'; it has {', '.join(channels)}."
         )
     return folder, plane
+
+
+def _grouping(probe: PathProbe, files: tuple[str, ...], reason: str) -> Grouping:
+    try:
+        folder, plane = find_suite2p_folder(probe, files)
+    except SourceError:  # opening the path raises with words
+        return Grouping(groups=(FileGroup.of_files([probe.path]),))
+    where = folder / plane if plane else folder
+    return Grouping(
+        groups=(FileGroup(path=probe.path, files=(where,)),),
+        left_out=tuple(LeftOut(other, reason) for other in other_folders(probe, files)),
+    )
 
 
 def _evidence(path: Path | PathProbe, files: tuple[str, ...]) -> str | None:

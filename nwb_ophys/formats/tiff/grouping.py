@@ -8,11 +8,11 @@ images are left out. What remains unclear is an error that lists what was found.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nwb_ophys.errors import SourceError, first_of
+from nwb_ophys.errors import SourceError, counted, first_of
 from nwb_ophys.filetypes.tiff.folders import TIFF_SUFFIXES, tiff_files
 from nwb_ophys.filetypes.tiff.heading import TiffHeading, read_tiff_heading
 from nwb_ophys.filetypes.tiff.names import (
@@ -84,7 +84,26 @@ def group_file(probe: PathProbe) -> Grouping:
         for path in series.paths
         if path in others and kind is not None and _kind(headings[path], folder)[1] == kind[1]
     )
-    return Grouping(groups=(group,), left_out=left_out)
+    return Grouping(groups=(group,), left_out=(*left_out, *_other_parts(series, every, folder)))
+
+
+def _other_parts(
+    own: NamedSeries, every: Sequence[NamedSeries], folder: PathProbe
+) -> Iterator[LeftOut]:
+    """Yield the first file of each other channel, plane or position of a movie, by the names."""
+    kind = _kind(read_tiff_heading(own.paths[0]), folder)
+    for each in every:
+        first = each.paths[0]
+        if each.family != own.family or each is own or is_projection(first):
+            continue
+        if kind is not None and _kind(read_tiff_heading(first), folder) == kind:
+            number = len(each.paths) - 1
+            what = f"it and {counted(number, 'further file')} are" if number else "it is"
+            yield LeftOut(
+                first,
+                f"by the names {what} another channel, plane or position of the recording",
+                "To convert all of them, give the folder.",
+            )
 
 
 def _notes_of_others(
@@ -156,7 +175,11 @@ def group_plain(folder: Path, headings: Headings) -> Grouping:
         )
     labels = [tuple(each.tokens) for each in family]
     groups = tuple(
-        FileGroup.of_files(each.paths, " ".join(distinct_labels(each.tokens, labels)), _notes(each))
+        FileGroup.of_files(
+            each.paths,
+            " ".join(distinct_labels(each.tokens, labels)),
+            (*_notes(each), *_note_of_lacking(each, family)),
+        )
         for each in family
     )
     return Grouping(groups=groups, left_out=tuple(left_out))
@@ -250,6 +273,21 @@ def _pattern(series: NamedSeries) -> str:
         (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first)
     )
     return first[:start].rstrip("0123456789") + "*" + series.paths[0].suffix
+
+
+def _note_of_lacking(own: NamedSeries, family: Sequence[NamedSeries]) -> list[str]:
+    """Return a note of numbers of files that other channels, planes or positions have."""
+    known = set(own.numbers)
+    others = [each for each in family if not known.isdisjoint(each.numbers)]
+    lacking = sorted({number for each in others for number in each.numbers} - known)
+    if not lacking:
+        return []
+    return [
+        f"{_listed([own])} in '{own.paths[0].parent}' {'has' if len(own.paths) == 1 else 'have'} "
+        f"no file with {'the number' if len(lacking) == 1 else 'the numbers'} "
+        f"{first_of(list(map(str, lacking)), _MOST_LISTED)}, unlike other channels, planes or "
+        "positions of the recording, so that these have other frames at the same times."
+    ]
 
 
 def _notes(series: NamedSeries) -> tuple[str, ...]:

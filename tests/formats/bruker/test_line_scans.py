@@ -125,6 +125,13 @@ def test_what_is_said_of_the_real_line_scan(real):
     assert "line scan" in candidate.evidence
 
 
+@pytest.mark.parametrize("given", ["abc", "0", 0, [1]])
+def test_whether_line_scans_are_converted_is_true_or_false(tmp_path, given):
+    folder = _line_scans(tmp_path / "L-1", _movie(2, 20, 9))
+    with pytest.raises(OptionError, match=r"line_scans is .*; it must be true or false"):
+        _quiet(open_recording, folder, options={"line_scans": given})
+
+
 def test_the_two_stated_periods_of_the_real_line_scan_differ(real):
     with pytest.warns(UserWarning, match=r"0.00456472 s per line.*0.0136942 s"):
         BrukerLineScanInterface(real, channel_name="Ch1")

@@ -394,6 +394,9 @@ def test_earlier_layout_with_cameras_of_one_count(tmp_path, movie):
     np.testing.assert_allclose(found, times)
     with pytest.raises(SourceArgumentError, match="camera_number, not 2"):
         MiniscopeExtractor(folder, camera_number=2)
+    (folder / "timestamp.dat").unlink()
+    with pytest.raises(SourceArgumentError, match=r"given, but '.*old' has no timestamp.dat"):
+        MiniscopeExtractor(folder, camera_number=1)
 
 
 # --- folders ----------------------------------------------------------------------------------
