@@ -302,7 +302,7 @@ def parse_arguments(
     converted = {name: _converted(value, hints[name]) for name, value in values.items()}
     for name, value in converted.items():
         if (found := _not_finite(value)) is not None:
-            raise error(f"{owner}: {name} is {found}; give a finite number.")
+            raise error(f"{owner}: {name} is {found}; it must be a finite number.")
         try:
             validate(_as_json(value), schema["properties"][name], name)
         except MetadataError as fault:

@@ -75,7 +75,7 @@ def _shift(name: str, interface: Any, folder: Path, start: float) -> None:
 
 # Words before a number that counts parts of a recording that were recorded together.
 _TOGETHER = re.compile(
-    r"(ch|chan|channel|colou?r|plane|slice|z|depth|layer|roi|region|area|cam|camera|tile|patch)"
+    r"(c|ch|chan|channel|colou?r|plane|slice|z|depth|layer|roi|region|area|cam|camera|tile|patch)"
     r"[ _.-]*",
     re.IGNORECASE,
 )

@@ -100,7 +100,7 @@ class _BlockSink:
     """
 
     shuffles = False
-    skips_zeros = False
+    skips_zeros = is_beside_others = False
     digests: BlockDigests | None = None
     progress: ChunkProgress | None = None
 

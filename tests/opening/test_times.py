@@ -673,7 +673,7 @@ def test_each_of_many_planes_may_have_a_time(tmp_path):
 def test_numbers_are_finite(folder, times, key, value):
     np.save("p.npy", trace(times))
     given = {"file": "p.npy", "rate": RATE, key: value}
-    with pytest.raises(OptionError, match=f"pulses: {key} is .*; give a finite number"):
+    with pytest.raises(OptionError, match=f"pulses: {key} is .*; it must be a finite number"):
         apply_times(opened("movie.tif"), pulses=given)
     with pytest.raises(OptionError, match=r"rate is .*; it must be at most"):
         apply_times(opened("movie.tif"), pulses={"file": "p.npy", "rate": 1e300})

@@ -56,7 +56,7 @@ def test_chunks_with_gaps_wait_until_many_follow_each_other(monkeypatch):
     monkeypatch.setattr(hdf5_order, "GATHERED_BYTES", 500)
     committed = []
     ordered = OrderedCommits(lambda corner, _: committed.append(corner[0]), (100,), (1,))
-    ordered.has_gaps = True
+    ordered.has_gaps = ordered.gathers = True
     for position in (9, 3, 5, 8, 40):
         ordered.add((position,), bytes(100))
     assert committed == []
@@ -65,6 +65,9 @@ def test_chunks_with_gaps_wait_until_many_follow_each_other(monkeypatch):
     ordered.add((7,), bytes(100))
     ordered.finish()
     assert committed[6:] == [7]
+    ordered.gathers = False
+    ordered.add((2,), bytes(100))
+    assert committed[7:] == [2]
 
 
 def test_a_slow_commit_does_not_stop_other_threads_until_much_waits(monkeypatch):

@@ -70,6 +70,8 @@ class Sink(Protocol):
         Whether a reader gets zeros for a chunk that is not stored.
     skips_zeros : bool
         Whether chunks of zeros are not stored, which the source must have as well.
+    is_beside_others : bool
+        Whether one thread stores small chunks while others store those of other datasets.
     shuffles : bool
         Whether the bytes of values are shuffled before they are encoded.
     digests : BlockDigests or None
@@ -81,6 +83,7 @@ class Sink(Protocol):
     dtype: np.dtype[Any]
     zero_is_implied: bool
     skips_zeros: bool
+    is_beside_others: bool
     shuffles: bool
     digests: BlockDigests | None
     progress: ChunkProgress | None
@@ -547,6 +550,7 @@ class ChunkSink(ABC):
         self.zero_is_implied = is_zero
         # Only of sparse sources: elsewhere an absent chunk is a chunk that was lost.
         self.skips_zeros = False
+        self.is_beside_others = False
         self._padding = None if is_zero else fill_value
 
     def put(self, corner: Shape, values: NDArray[Any]) -> None:

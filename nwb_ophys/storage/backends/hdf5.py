@@ -501,7 +501,7 @@ class Hdf5Sink(ChunkSink):
             return
         if self.progress is not None:
             self.progress.hold(corner)
-        self._ordered.has_gaps = self._has_gaps
+        self._ordered.has_gaps, self._ordered.gathers = self._has_gaps, self.is_beside_others
         self._ordered.add(corner, encoded if isinstance(encoded, bytes) else bytes(encoded))
 
     @property

@@ -30,7 +30,7 @@ class OrderedCommits:
     """Commits of encoded chunks in their order, as far as a limited number of bytes waits.
 
     One thread at a time commits; the others leave their chunks and go on, unless twice as many
-    bytes wait. Where some chunks never come, they wait until enough of them follow each other.
+    bytes wait. Where some chunks never come, none waits for those before it.
 
     Parameters
     ----------
@@ -43,10 +43,13 @@ class OrderedCommits:
     ----------
     has_gaps : bool
         Whether some chunks never come.
+    gathers : bool
+        Whether those with gaps wait until enough of them follow each other.
     """
 
     def __init__(self, commit: Callable[[Shape, Any], None], shape: Shape, chunks: Shape) -> None:
-        self._commit, self._chunks, self.has_gaps = commit, chunks, False
+        self._commit, self._chunks = commit, chunks
+        self.has_gaps = self.gathers = False
         self._counts = tuple(-(-n // step) for n, step in zip(shape, chunks, strict=True))
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._waiting: list[tuple[int, Shape, Any]] = []
@@ -58,7 +61,7 @@ class OrderedCommits:
             heapq.heappush(self._waiting, (self._position(corner), corner, encoded))
             self._num_bytes += len(encoded)
             is_full = self._num_bytes > 2 * WAITING_BYTES
-            has_enough = self._num_bytes > GATHERED_BYTES
+            has_enough = self._num_bytes > (GATHERED_BYTES if self.gathers else 0)
         if not self.has_gaps:
             self._commit_some(WAITING_BYTES, waits=is_full)
         elif has_enough:
