@@ -55,7 +55,10 @@ class FoundRecordings:
                 name = f" {group.name}" if group.name else ""
                 yield f"{self.row.name}{name}: {len(group.files)} files, {_listed(group.files)}"
         for each in self.left_out:
-            yield f"left out: '{each.path.name}' ({each.reason})"
+            # A folder below may have the name of the one that is read.
+            is_below = each.path.is_relative_to(self.path) and each.path != self.path
+            name = str(each.path.relative_to(self.path)) if is_below else each.path.name
+            yield f"left out: '{name}' ({each.reason})"
 
 
 def recognise(

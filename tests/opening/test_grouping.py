@@ -294,6 +294,11 @@ def test_other_runs_of_suite2p_are_named(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="another run"):  # a plane of a run is its own
         assert _numbers_of_rois(folder, folder / "suite2p" / "plane0") == [1]
     assert _numbers_of_rois(folder / "suite2p") == [1]
+    # Several folders have the same name.
+    found = group(likeliest(detect(folder, every_file=True)))
+    lines = [line for each in found for line in each.describe()]
+    place = Path("day2", "again", "suite2p")
+    assert any(line.startswith(f"left out: '{place}' (it holds") for line in lines)
 
 
 def test_a_run_of_suite2p_within_a_given_folder_is_converted_if_it_is_given(tmp_path: Path) -> None:
