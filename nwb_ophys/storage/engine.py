@@ -140,7 +140,7 @@ def fill(
         for task in tasks:
             jobs = (left for job in _jobs(task, workers, budget) for left in _uncommitted(job))
             if task.is_quick:
-                task.sink.is_beside_others = True
+                task.sink.is_beside_others = workers > 0
                 crew.do_in_turn(list(jobs))
                 continue
             for job in jobs:

@@ -215,6 +215,13 @@ def test_a_text_file_stopped_at_any_size_leaves_the_former_one(tmp_path, size):
     assert target.read_text() == "NWBFile: {}"
 
 
+def _write_and_wait(folder):
+    """Write a file, and let an interrupt arrive that was held back meanwhile."""
+    create_nwbfile(new_file(movie=MOVIE), folder / "a.nwb")
+    for _ in range(100):
+        time.sleep(0.01)
+
+
 def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path, monkeypatch):
     """An exception there would be an error of the disk for HDF5."""
     raised = []
@@ -228,13 +235,8 @@ def test_an_interrupt_within_the_methods_that_hdf5_calls_arrives_later(tmp_path,
 
     monkeypatch.setattr(positioned_access, "write_at", interrupted)
 
-    def write_and_wait():
-        create_nwbfile(new_file(movie=MOVIE), tmp_path / "a.nwb")
-        for _ in range(100):
-            time.sleep(0.01)
-
     with pytest.raises(KeyboardInterrupt):
-        write_and_wait()
+        _write_and_wait(tmp_path)
     assert raised
     assert gc.isenabled()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -262,13 +264,8 @@ def test_an_interrupt_at_the_end_of_a_file_leaves_nothing_behind(tmp_path, monke
     monkeypatch.setattr(hdf5_files.WrittenFile, "_end", interrupted_end)
     monkeypatch.setattr(signal, "signal", interrupted_put)
 
-    def write_and_wait():
-        create_nwbfile(new_file(movie=MOVIE), tmp_path / "a.nwb")
-        for _ in range(100):
-            time.sleep(0.01)
-
     with pytest.raises(KeyboardInterrupt):
-        write_and_wait()
+        _write_and_wait(tmp_path)
     assert raised
     assert gc.isenabled()
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, 0)):
